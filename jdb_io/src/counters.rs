@@ -1,0 +1,27 @@
+//! I/O counters of one [`Disk`](crate::Disk): they do not lie, unlike clocks on a shared machine.
+
+/// What has been done since the disk was made.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Reads issued, those answered from the page cache included.
+    pub reads: u64,
+    /// Of these, reads that were answered without suspending.
+    pub reads_ready: u64,
+    /// Bytes read.
+    pub read_len: u64,
+    /// Writes issued; a continued short write counts each part.
+    pub writes: u64,
+    /// Bytes written.
+    pub write_len: u64,
+    /// File syncs.
+    pub syncs: u64,
+    /// Directory syncs.
+    pub dir_syncs: u64,
+    /// Files opened or created.
+    pub opens: u64,
+    /// Files removed.
+    pub removes: u64,
+    /// Renames.
+    pub renames: u64,
+}

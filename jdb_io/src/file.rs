@@ -1,0 +1,91 @@
+//! An open file.
+
+use crate::error::Result;
+use crate::real::RealFile;
+#[cfg(feature = "sim")]
+use crate::sim::SimFile;
+use bytes::Bytes;
+use std::path::Path;
+use std::rc::Rc;
+
+/// An open file; clones share it, and it closes with the last of them.
+#[derive(Clone, Debug)]
+pub struct File(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Real(Rc<RealFile>),
+    #[cfg(feature = "sim")]
+    Sim(Rc<SimFile>),
+}
+
+macro_rules! on {
+    ($self:expr, $f:ident => $call:expr) => {
+        match &$self.0 {
+            Inner::Real($f) => $call,
+            #[cfg(feature = "sim")]
+            Inner::Sim($f) => $call,
+        }
+    };
+}
+
+impl File {
+    pub(crate) fn real(file: RealFile) -> Self {
+        Self(Inner::Real(Rc::new(file)))
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn sim(file: SimFile) -> Self {
+        Self(Inner::Sim(Rc::new(file)))
+    }
+
+    /// The path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        on!(self, f => f.path())
+    }
+
+    /// Reads `len` bytes at `offset`; fewer only where the file ends.
+    ///
+    /// Answers without suspending when the bytes are in the page cache. `len` is allocated before the read: check it
+    /// against the file's length first when it comes from disk.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes> {
+        on!(self, f => f.read_at(offset, len).await)
+    }
+
+    /// Writes all of `data` at `offset`, going on after short writes, and gives the buffer back.
+    ///
+    /// Returns when the bytes are in the page cache: they survive the process, not a power cut. After an error any part
+    /// of `data` may have been written.
+    pub async fn write_at(&self, offset: u64, data: Vec<u8>) -> (Result<()>, Vec<u8>) {
+        on!(self, f => f.write_at(offset, data).await)
+    }
+
+    /// Makes everything durable that was written, and completed, before this call. The name of a new file is durable
+    /// only after [`Disk::sync_dir`](crate::Disk::sync_dir).
+    ///
+    /// # Errors
+    /// The system's. After one nothing is known about the bytes; a second sync proves nothing.
+    pub async fn sync(&self) -> Result<()> {
+        on!(self, f => f.sync().await)
+    }
+
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn len(&self) -> Result<u64> {
+        on!(self, f => f.len().await)
+    }
+
+    /// Cuts or lengthens (with zeros) the file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn set_len(&self, len: u64) -> Result<()> {
+        on!(self, f => f.set_len(len).await)
+    }
+}

@@ -1,0 +1,27 @@
+//! The only door to the disk.
+//!
+//! Everything above this crate reaches files, the clock, chance and tasks through [`Disk`] and [`File`]. Both are enums
+//! of the real thing (compio: io_uring, IOCP or poll) and, with feature `sim`, of a simulated disk that loses what was
+//! not synced. No type parameter runs through the engine.
+//!
+//! Rules that hold for every operation here
+//! - One thread: nothing is `Send`, nothing locks.
+//! - A dropped future may or may not have its effect; its buffer stays valid until the operation is over.
+//! - An error names the operation and the path.
+
+pub mod cache;
+pub mod counters;
+pub mod disk;
+pub mod error;
+pub mod file;
+pub mod plant;
+mod real;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod task;
+
+pub use cache::BlockCache;
+pub use counters::Counters;
+pub use disk::{Disk, Driver, Entry, EntryKind, Lock, Mode};
+pub use error::{Error, Result};
+pub use file::File;

@@ -1,0 +1,127 @@
+//! Planted bugs: runtime switches that leave one rule of the engine out, so that the campaigns can show that they would
+//! notice. They exist in `sim` builds only; elsewhere [`planted`] is the constant `false`.
+
+macro_rules! plants {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// One rule of the engine that can be left out.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        #[repr(u8)]
+        pub enum Plant { $($(#[$doc])* $name),* }
+
+        impl Plant {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Its name, as the campaign runner takes it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),* }
+            }
+        }
+    };
+}
+
+plants! {
+    /// The log's data sync is left out (acknowledged as synced without it).
+    NoLogSync,
+    /// A table's data sync is left out.
+    NoTableSync,
+    /// The MANIFEST's data sync is left out.
+    NoManifestSync,
+    /// The directory sync after a new segment is left out.
+    NoSegmentDirSync,
+    /// The directory sync after a new table is left out.
+    NoTableDirSync,
+    /// The directory sync after the MANIFEST's rename is left out.
+    NoManifestDirSync,
+    /// The MANIFEST and its directory are not synced at open, before files are removed.
+    NoOpenSync,
+    /// The recovered tail is not synced before it is served.
+    NoTailSync,
+    /// The superblock's sync or its directory's sync is left out when a database is made.
+    NoSuperblockSync,
+    /// Only the newest of the segments that a sync covers is synced.
+    SyncLastSegmentOnly,
+    /// A table is published before the log is synced through the memtable's last record.
+    FlushBeforeLogSync,
+    /// Replay starts at the newest written position, not at the first record that was not yet inserted.
+    ReplayFromWritten,
+    /// A batch whose last record is missing is applied.
+    HalfBatch,
+    /// A life's start sequence is not made durable before its first answer.
+    NoLifeStart,
+    /// Sequences go on right after the last one found.
+    SeqPlusOne,
+    /// Records are appended to the last segment of another life.
+    AppendToOldSegment,
+    /// The true end that a successor's header names is ignored.
+    IgnoreTrueEnd,
+    /// A successor is taken although the end it names was not reached.
+    AnySuccessor,
+    /// Segments that the MANIFEST does not name are removed at open even at or above the replay position.
+    RemoveUnknownSegments,
+    /// The next file number comes from the MANIFEST alone.
+    ReuseFileNumber,
+    /// The drop map is written as of now instead of as of the replay position.
+    DropMapOfNow,
+    /// A sync's reach is taken when it completes instead of when it is submitted.
+    SyncReachAtCompletion,
+    /// A MANIFEST edit is built before the lock is taken.
+    StaleEdit,
+    /// `synced_back` is counted from the replay position although the recovered tail was not synced.
+    SyncedBackFromReplay,
+    /// More operations may be unsynced than a life's start jumps over.
+    UnboundedUnsynced,
+    /// Sequence and Version of a read are taken in two steps.
+    ReadInTwoSteps,
+    /// A MANIFEST from another life is appended to.
+    AppendToOldManifest,
+    /// Every bad record is called a torn tail.
+    NoCorruptionProof,
+    /// Any valid record behind a hole is called corruption.
+    AnyRecordProves,
+    /// Sequences that do not rise do not end the log.
+    NoRise,
+    /// A failed sync is retried and believed.
+    RetryFailedSync,
+    /// After a failed write the log goes on in the same segment, behind the hole.
+    AppendAfterFailedWrite,
+    /// A record's key is not compared when a value is read by pointer.
+    NoKeyCheck,
+    /// A drop is forgotten when replay starts behind its log record.
+    ForgetDropBelowReplay,
+}
+
+#[cfg(feature = "sim")]
+mod switch {
+    use super::Plant;
+    use std::cell::Cell;
+
+    thread_local!(static ON: Cell<u128> = const { Cell::new(0) });
+
+    /// Whether this bug is planted on this thread.
+    #[inline]
+    #[must_use]
+    pub fn planted(plant: Plant) -> bool {
+        ON.get() >> (plant as u8) & 1 == 1
+    }
+
+    /// Plants exactly these bugs on this thread.
+    pub fn plant(plants: &[Plant]) {
+        ON.set(plants.iter().fold(0, |bits, &p| bits | 1 << (p as u8)));
+    }
+}
+
+#[cfg(not(feature = "sim"))]
+mod switch {
+    /// Nothing is planted outside `sim` builds.
+    #[inline]
+    #[must_use]
+    pub const fn planted(_: super::Plant) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "sim")]
+pub use switch::plant;
+pub use switch::planted;
