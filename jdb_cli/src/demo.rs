@@ -74,10 +74,11 @@ fn in_dir(limit: u64, dir: &Path) -> Result<()> {
     );
     let killed = child::import_and_kill(&corpus, &list, &path)?;
     println!(
-        "killed the importing process (SIGKILL) after {}, with {} of {} batches acknowledged",
+        "killed the importing process (SIGKILL) after {}: {} of {} batches were acknowledged, a log was synced {} times",
         report::time(killed.time),
         report::count(killed.acknowledged.len() as u64),
         report::count(corpus.batch_count() as u64),
+        killed.syncs,
     );
     let report = crate::block_on(go_on(&corpus, &path, &killed))?;
     report.print();

@@ -1,8 +1,9 @@
 //! The process that is killed, and the parent's hold on it.
 //!
-//! The child writes a line to its standard output for every batch that was acknowledged: `batch bytes_written`, where
-//! the second is what the database has written to its files so far. A line is written only after the answer, so what the
-//! parent reads was acknowledged; the last answers before the kill may go unheard.
+//! The child writes a line to its standard output for every batch that was acknowledged: `batch bytes_written syncs`; the
+//! latter two are what the database has written to its files so far and how often it has synced a shard's log. A line is
+//! written only after the answer, so what the parent reads was acknowledged; the last answers before the kill may go
+//! unheard.
 
 use super::corpus::Corpus;
 use super::import::import;
@@ -31,7 +32,9 @@ pub(crate) fn run_child(args: &ChildArgs) -> Result<()> {
         let db = jdb::open(&args.db).await?;
         let mut out = std::io::stdout().lock();
         import(&db, &corpus, 0..corpus.batch_count(), |batch| {
-            let line = format!("{batch} {}\n", db.stats().io.write_len);
+            let stats = db.stats();
+            let syncs: u64 = stats.shards.iter().map(|shard| shard.syncs).sum();
+            let line = format!("{batch} {} {syncs}\n", stats.io.write_len);
             out.write_all(line.as_bytes()).map_err(Error::io("write to", Path::new("the parent process")))
         })
         .await?;
@@ -42,6 +45,7 @@ pub(crate) fn run_child(args: &ChildArgs) -> Result<()> {
 }
 
 /// What the parent learned from a child that it killed.
+#[derive(Default, Debug)]
 pub(crate) struct Killed {
     /// Numbers of the batches that were acknowledged.
     pub(crate) acknowledged: Vec<usize>,
@@ -49,6 +53,8 @@ pub(crate) struct Killed {
     pub(crate) time: Duration,
     /// Bytes that the database had written at the last acknowledgement.
     pub(crate) write_len: u64,
+    /// How often it had synced the log of a shard by then.
+    pub(crate) syncs: u64,
     /// The system's counts of the process, where it has any.
     pub(crate) io: Option<IoCounts>,
 }
@@ -74,24 +80,19 @@ pub(crate) fn import_and_kill(corpus: &Corpus, list: &Path, db: &Path) -> Result
     );
     let stdout = child.0.stdout.take().ok_or_else(|| Error::Child("has no output".into()))?;
     let mut lines = Lines { reader: BufReader::new(stdout), program: program.clone() };
-    let mut killed = Killed { acknowledged: vec![], time: Duration::ZERO, write_len: 0, io: None };
+    let mut killed = Killed::default();
     let mut len = 0;
     while len < corpus.len() / 2 || killed.acknowledged.is_empty() {
-        let Some((batch, write_len)) = lines.next()? else {
+        let Some(batch) = lines.next(&mut killed)? else {
             let status = child.0.wait().map_err(Error::io("wait for", &program))?;
             return Err(Error::Child(format!("ended before it was killed, {status}")));
         };
         len += super::corpus::total_len(corpus.batch(batch));
-        killed.acknowledged.push(batch);
-        killed.write_len = write_len;
     }
     child.0.kill().map_err(Error::io("kill", &program))?;
     killed.time = start.elapsed();
     // Answers that were on their way count as heard.
-    while let Some((batch, write_len)) = lines.next()? {
-        killed.acknowledged.push(batch);
-        killed.write_len = write_len;
-    }
+    while lines.next(&mut killed)?.is_some() {}
     // Dead, but its counts stay until it is waited for.
     killed.io = IoCounts::of(child.0.id());
     child.0.wait().map_err(Error::io("wait for", &program))?;
@@ -105,15 +106,23 @@ struct Lines {
 }
 
 impl Lines {
-    /// The next whole line: batch, bytes written. `None` at the end; a line that the kill cut off is no answer.
-    fn next(&mut self) -> Result<Option<(usize, u64)>> {
+    /// Takes note of the next whole line and gives its batch. `None` at the end; a line that the kill cut off is no
+    /// answer.
+    fn next(&mut self, into: &mut Killed) -> Result<Option<usize>> {
         let mut line = String::new();
         self.reader.read_line(&mut line).map_err(Error::io("read the output of", &self.program))?;
         let Some(whole) = line.strip_suffix('\n') else { return Ok(None) };
-        let parsed =
-            whole.split_once(' ').and_then(|(batch, len)| Some((batch.parse().ok()?, len.parse().ok()?)));
-        parsed.map(Some).ok_or_else(|| Error::Child(format!("said {whole:?}")))
+        let (batch, write_len, syncs) = parse(whole).ok_or_else(|| Error::Child(format!("said {whole:?}")))?;
+        into.acknowledged.push(batch);
+        (into.write_len, into.syncs) = (write_len, syncs);
+        Ok(Some(batch))
     }
+}
+
+fn parse(line: &str) -> Option<(usize, u64, u64)> {
+    let mut words = line.split(' ');
+    let parsed = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    words.next().is_none().then_some(parsed)
 }
 
 /// Kills the child if the parent gives up before it has.
@@ -124,5 +133,18 @@ impl Drop for Guard {
         // Both fail when it is already gone.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn a_line_is_three_numbers() {
+        assert_eq!(parse("1 2 3"), Some((1, 2, 3)));
+        for bad in ["", "1", "1 2", "1 2 x", "1 2 3 4", " 1 2 3"] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
     }
 }
