@@ -1,1 +1,7 @@
-//! x
+//! Namespaces over shards: one log, one tree and one MANIFEST each.
+
+pub mod error;
+pub mod filename;
+pub mod manifest;
+
+pub use error::{Error, Result};
