@@ -4,7 +4,7 @@
 //! of a removed file are never found under another; nobody has to take them out, they age out.
 
 use bytes::Bytes;
-use jdb_base::FixedHasher;
+use jdb_base::hash::FixedHasher;
 use quick_cache::unsync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 use std::cell::{Cell, RefCell};
@@ -40,13 +40,15 @@ impl BlockCache {
     /// Its own tables cost about 100 bytes a block on top, and grow as they are needed.
     #[must_use]
     pub fn new(capacity_len: u64) -> Self {
-        let count = usize::try_from(capacity_len / BLOCK_LEN_TYPICAL).unwrap_or(usize::MAX).clamp(16, 1 << 24);
+        let count =
+            usize::try_from(capacity_len / BLOCK_LEN_TYPICAL).unwrap_or(usize::MAX).clamp(16, 1 << 24);
         let options = OptionsBuilder::new()
             .estimated_items_capacity(count)
             .weight_capacity(capacity_len)
             .build()
             .expect("both numbers are given");
-        let blocks = Cache::with_options(options, Len, BuildHasherDefault::default(), DefaultLifecycle::default());
+        let blocks =
+            Cache::with_options(options, Len, BuildHasherDefault::default(), DefaultLifecycle::default());
         Self {
             blocks: RefCell::new(blocks),
             capacity_len,

@@ -58,10 +58,14 @@ pub fn runtime(config: &Config) -> io::Result<Runtime> {
     }
 }
 
-/// A ring with the settings for one thread, or without them on a kernel that is older than they are (6.1).
+/// A ring with the settings for one thread, or without them on a kernel that is older than they are (6.0).
+///
+/// Not with `defer_taskrun`: compio 0.19 asks for completions only when it has nothing else to do, so that a task which
+/// keeps waking itself would never see the end of an operation.
 fn ring(config: &Config) -> io::Result<Runtime> {
     let mut builder = proactor(config, Some(DriverType::IoUring));
-    build(config, builder.clone().single_issuer(true).defer_taskrun(true)).or_else(|_| build(config, &mut builder))
+    build(config, builder.clone().single_issuer(true).coop_taskrun(true))
+        .or_else(|_| build(config, &mut builder))
 }
 
 fn proactor(config: &Config, driver: Option<DriverType>) -> ProactorBuilder {

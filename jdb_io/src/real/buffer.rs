@@ -9,11 +9,11 @@
 use compio::BufResult;
 use compio::buf::{IoBuf, IoBufMut, SetLen};
 use compio::driver::op::{ReadAt, Sync};
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Reads into `data`'s spare room until it holds `len` bytes or the file ends; `data` starts at `offset` in the file.
 ///
@@ -61,13 +61,13 @@ pub(crate) async fn set_len(file: Rc<File>, len: u64) -> io::Result<()> {
     result.map(drop)
 }
 
-/// How often something was leaked in this process because its operation's end was never seen.
+/// How often this thread leaked something because its operation's end was never seen.
 #[cfg(test)]
 pub(crate) fn leaked() -> usize {
-    LEAKED.load(Ordering::Relaxed)
+    LEAKED.get()
 }
 
-static LEAKED: AtomicUsize = AtomicUsize::new(0);
+thread_local!(static LEAKED: Cell<usize> = const { Cell::new(0) });
 
 /// Something that an operation in flight uses. Dropped before the operation is over, it is forgotten, not freed.
 struct Held<T>(Option<T>);
@@ -92,7 +92,7 @@ impl<T> Drop for Held<T> {
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
             std::mem::forget(value);
-            LEAKED.fetch_add(1, Ordering::Relaxed);
+            LEAKED.set(LEAKED.get() + 1);
         }
     }
 }

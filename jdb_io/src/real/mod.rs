@@ -2,7 +2,11 @@
 //!
 //! Calls that only touch memory (page cache, inode) run on the thread; everything that may wait for the device runs
 //! through compio's ring or its thread pool and is counted as in flight until it is over.
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is what the rest asks instead")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this is what the rest asks instead"
+)]
 
 use crate::counters::Counters;
 use crate::disk::{Driver, Entry, EntryKind, Lock, Mode};

@@ -79,7 +79,11 @@ fn open_regular(path: &Path, mut options: OpenOptions) -> io::Result<File> {
     // SAFETY: reads and sets flags of a descriptor that `file` keeps open.
     let done = unsafe {
         let flags = libc::fcntl(file.as_raw_fd(), libc::F_GETFL);
-        if flags < 0 { flags } else { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags & !libc::O_NONBLOCK) }
+        if flags < 0 {
+            flags
+        } else {
+            libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags & !libc::O_NONBLOCK)
+        }
     };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(file) }
 }
@@ -120,4 +124,12 @@ pub(crate) fn random() -> io::Result<u128> {
     let mut bytes = [0_u8; 16];
     io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut bytes)?;
     Ok(u128::from_le_bytes(bytes))
+}
+
+/// Asks the kernel to drop a file's clean pages.
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) fn evict(file: &File) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: advice about a descriptor that `file` keeps open; it touches no memory of ours.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
 }

@@ -1,6 +1,7 @@
 //! Claims about the real disk, each checked with every driver that this machine allows.
 
-use crate::real::{RealFile, buffer, sys};
+use crate::real::flight::Flight;
+use crate::real::{RealDisk, buffer, sys};
 use crate::runtime::{Config, DRIVER_VARIABLE};
 use crate::{Disk, Driver, EntryKind, Error, File, Mode, runtime, task};
 use compio::runtime::Runtime;
@@ -87,9 +88,16 @@ fn a_read_is_short_only_where_the_file_ends() {
     on_each_driver(async |disk, dir| {
         let data = bytes(10_000, 7);
         let file = file_with(disk, &dir.join("f"), &data).await;
-        for (offset, len) in
-            [(0, 10_000), (0, 10_001), (0, 1 << 20), (9_999, 1), (9_999, 2), (10_000, 1), (10_001, 5), (1 << 40, 9)]
-        {
+        for (offset, len) in [
+            (0, 10_000),
+            (0, 10_001),
+            (0, 1 << 20),
+            (9_999, 1),
+            (9_999, 2),
+            (10_000, 1),
+            (10_001, 5),
+            (1 << 40, 9),
+        ] {
             let from = data.len().min(offset as usize);
             let to = data.len().min(offset as usize + len);
             for cold in [false, true] {
@@ -97,7 +105,11 @@ fn a_read_is_short_only_where_the_file_ends() {
                     cool(&file).await;
                 }
                 let back = file.read_at(offset, len).await.unwrap();
-                assert!(back == data[from..to], "offset {offset} len {len} cold {cold}: {} bytes", back.len());
+                assert!(
+                    back == data[from..to],
+                    "offset {offset} len {len} cold {cold}: {} bytes",
+                    back.len()
+                );
             }
         }
     });
@@ -240,14 +252,17 @@ fn a_listing_is_sorted_and_names_kinds() {
         let entries = disk.list(dir).await.unwrap();
         let got: Vec<_> = entries.iter().map(|e| (e.name.as_str(), e.kind, e.len)).collect();
         let (file, sub, other) = (EntryKind::File, EntryKind::Dir, EntryKind::Other);
-        assert_eq!(got, [
-            ("a10", file, 0),
-            ("a9", file, 5000),
-            ("b", file, 3),
-            ("link", other, 0),
-            ("sub", sub, 0),
-            ("ü", file, 1),
-        ]);
+        assert_eq!(
+            got,
+            [
+                ("a10", file, 0),
+                ("a9", file, 5000),
+                ("b", file, 3),
+                ("link", other, 0),
+                ("sub", sub, 0),
+                ("ü", file, 1),
+            ]
+        );
         let error = disk.list(&dir.join("none")).await.unwrap_err();
         assert!(error.is_not_found() && error.path().ends_with("none"), "{error}");
     });
@@ -448,33 +463,215 @@ fn clocks_go_on_and_chance_varies() {
 /// How long each of the reads is that a runtime's end cuts off.
 const CUT_LEN: usize = 1 << 20;
 
-/// Starts `count` reads past the page cache and a lock, then lets the runtime go. Returns the lock file's path.
+/// Hands `count` cold reads to the kernel while a task holds a lock, then drops the runtime. Returns the lock's path.
 fn cut_off(runtime: Runtime, dir: &Path, count: usize) -> PathBuf {
-    let lock_path = dir.join("LOCK");
-    let disk = runtime.block_on(async {
-        let disk = Disk::real();
-        let sparse = dir.join("sparse");
-        let file = disk.open(&sparse, Mode::Truncate).await.unwrap();
-        file.set_len((count * CUT_LEN) as u64).await.unwrap();
-        let Disk(crate::disk::Inner::Real(real)) = &disk else { unreachable!() };
-        let direct = File::real(RealFile::new(sys::open_direct(&sparse), sparse, real.flight.clone()));
-        let lock = disk.lock(&lock_path).await.unwrap();
-        for at in 0..count {
-            let direct = direct.clone();
-            disk.spawn(async move { drop(direct.read_at((at * CUT_LEN) as u64, CUT_LEN).await) });
+    let (path, lock_path) = (dir.join("f"), dir.join("LOCK"));
+    let (disk, file) = runtime.block_on(async {
+        let disk = RealDisk::new();
+        let file = disk.open(&path, Mode::Truncate).await.unwrap();
+        for part in 0..count {
+            file.write_at((part * CUT_LEN) as u64, bytes(CUT_LEN, part)).await.0.unwrap();
         }
-        let lock = Rc::new(lock);
+        cool(&file).await;
+        let lock = disk.lock(&lock_path).await.unwrap();
         disk.spawn(async move {
             std::future::pending::<()>().await;
             drop(lock);
         });
-        // One turn: the reads are submitted, none can have been seen to end.
-        task::yield_now().await;
-        task::yield_now().await;
-        assert_eq!(disk.in_flight(), count);
-        disk
+        (disk, Rc::new(std::fs::File::open(&path).unwrap()))
     });
+    assert_eq!(disk.in_flight(), 0);
+    runtime.enter(|| {
+        for part in 0..count {
+            let offset = (part * CUT_LEN) as u64;
+            let (flight, file) = (disk.flight.clone(), file.clone());
+            disk.spawn(async move {
+                drop(flight.run(buffer::read(file, offset, Vec::new(), CUT_LEN)).await);
+            });
+        }
+        // The tasks run until they wait; nobody asks what has been completed.
+        while runtime.run() {}
+    });
+    runtime.flush();
+    drop(file);
     drop(runtime);
     assert_eq!(disk.in_flight(), count, "an operation whose end was not seen stays in flight");
     lock_path
+}
+
+#[test]
+fn memory_descriptor_and_lock_outlive_a_runtime_that_goes_away_with_reads_in_flight() {
+    for (driver, runtime) in runtimes() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = buffer::leaked();
+        let lock_path = cut_off(runtime, dir.path(), 32);
+        assert_eq!(buffer::leaked() - before, 32, "{driver:?}: every buffer is leaked, none freed");
+        let open = descriptors_of(&dir.path().join("f"));
+        assert!(open >= 1, "{driver:?}: the descriptor that the reads use stays open");
+        assert_eq!(descriptors_of(&lock_path), 1, "{driver:?}: the lock's descriptor stays open");
+        for (next, runtime) in runtimes() {
+            let locked = runtime.block_on(async { Disk::real().lock(&lock_path).await });
+            assert!(matches!(locked, Err(Error::Locked { .. })), "{driver:?}, then {next:?}: {locked:?}");
+        }
+    }
+}
+
+#[test]
+fn a_runtime_that_goes_away_with_nothing_in_flight_leaks_nothing() {
+    for (driver, runtime) in runtimes() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = buffer::leaked();
+        let lock_path = cut_off(runtime, dir.path(), 0);
+        assert_eq!(buffer::leaked(), before, "{driver:?}");
+        assert_eq!(descriptors_of(&dir.path().join("f")) + descriptors_of(&lock_path), 0, "{driver:?}");
+        for (_, runtime) in runtimes() {
+            runtime.block_on(async { Disk::real().lock(&lock_path).await.map(drop) }).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_lock_let_go_while_something_is_in_flight_is_released_when_that_is_over() {
+    on_each_driver(async |disk, dir| {
+        let path = dir.join("LOCK");
+        let file = file_with(disk, &dir.join("f"), &bytes(1 << 20, 0)).await;
+        let lock = disk.lock(&path).await.unwrap();
+        drop(poll_immediate(file.sync()).await);
+        assert_eq!(disk.in_flight(), 1);
+        drop(lock);
+        assert_eq!(descriptors_of(&path), 1, "held on");
+        disk.drain().await;
+        assert_eq!(descriptors_of(&path), 0, "released");
+        disk.lock(&path).await.unwrap();
+    });
+}
+
+/// How many descriptors of this process name a path.
+fn descriptors_of(path: &Path) -> usize {
+    let path = path.canonicalize().unwrap();
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    open.filter(|fd| std::fs::read_link(fd.as_ref().unwrap().path()).is_ok_and(|to| to == path)).count()
+}
+
+/// Runs one ignored test of this file in a process of its own, started by a line of shell.
+fn in_a_child(test: &str, before: &str, variable: (&str, &str)) -> (bool, String) {
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{before} exec \"$0\" --exact --ignored --nocapture \"$1\""))
+        .arg(program)
+        .arg(format!("real::tests::{test}"))
+        .env(variable.0, variable.1)
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("running 1 test"), "{text}");
+    (output.status.success(), text)
+}
+
+/// A limit on file lengths cuts a write short, then fails it, as a full disk does.
+#[test]
+fn a_write_past_the_limit_fails_and_what_was_written_is_there() {
+    let (success, text) =
+        in_a_child("child_writes_past_the_limit", "trap '' XFSZ; ulimit -f 300;", ("JDB_TEST_CHILD", "1"));
+    assert!(success, "{text}");
+}
+
+#[test]
+#[ignore = "runs as a child, under a limit"]
+fn child_writes_past_the_limit() {
+    if std::env::var_os("JDB_TEST_CHILD").is_none() {
+        return;
+    }
+    on_each_driver(async |disk, dir| {
+        let data = bytes(1 << 20, 5);
+        let file = disk.open(&dir.join("f"), Mode::CreateNew).await.unwrap();
+        let before = disk.counters();
+        let (result, back) = file.write_at(0, data.clone()).await;
+        let error = result.unwrap_err();
+        assert!(error.is_no_space(), "{error:?}");
+        assert!(error.to_string().starts_with("write "), "{error}");
+        assert!(back == data);
+        let len = file.len().await.unwrap();
+        assert!(
+            (100 << 10..1 << 20).contains(&len) && len % (256 << 10) != 0,
+            "cut short inside a slice: {len}"
+        );
+        assert_eq!(disk.counters().write_len - before.write_len, len);
+        assert!(file.read_at(0, 1 << 20).await.unwrap() == data[..len as usize]);
+        cool(&file).await;
+        assert!(file.read_at(0, 1 << 20).await.unwrap() == data[..len as usize]);
+        assert!(file.write_at(len, vec![1]).await.0.unwrap_err().is_no_space(), "still");
+        file.write_at(0, vec![1; 100]).await.0.unwrap();
+    });
+}
+
+#[test]
+fn the_environment_chooses_the_driver() {
+    for (value, works) in
+        [("poll", true), ("io_uring", runtimes().len() == 2), ("", true), ("iocp", false), ("x", false)]
+    {
+        let (success, text) = in_a_child("child_names_its_driver", "", (DRIVER_VARIABLE, value));
+        assert_eq!(success, works, "{value}: {text}");
+        match value {
+            "poll" => assert!(text.contains("driver Poll"), "{text}"),
+            "io_uring" if works => assert!(text.contains("driver IoUring"), "{text}"),
+            "iocp" => assert!(text.contains("does not exist on this system"), "{text}"),
+            "x" => assert!(text.contains("it may be poll, io_uring or iocp"), "{text}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+#[ignore = "runs as a child, with a variable set"]
+fn child_names_its_driver() {
+    let runtime = runtime(&Config::default()).unwrap();
+    println!("driver {:?}", runtime.block_on(async { Disk::real().driver() }));
+}
+
+/// What the common operations cost: `cargo test --release -p jdb_io -- --ignored --nocapture cost_of`.
+#[test]
+#[ignore = "measures"]
+fn cost_of_warm_reads_and_writes() {
+    const ROUNDS: u32 = 100_000;
+    on_each_driver(async |disk, dir| {
+        let file = file_with(disk, &dir.join("f"), &bytes(64 << 20, 0)).await;
+        let start = disk.now();
+        for i in 0..ROUNDS {
+            let offset = u64::from(i.wrapping_mul(2_654_435_761) % (63 << 20));
+            assert_eq!(file.read_at(offset, 1024).await.unwrap().len(), 1024);
+        }
+        println!("warm read_at of 1 KiB: {} ns", ((disk.now() - start) / ROUNDS).as_nanos());
+        let inner = Rc::new(std::fs::File::open(file.path()).unwrap());
+        let flight: Rc<Flight> = Rc::default();
+        let start = disk.now();
+        for i in 0..ROUNDS {
+            let offset = u64::from(i.wrapping_mul(2_654_435_761) % (63 << 20));
+            let read = buffer::read(inner.clone(), offset, Vec::new(), 1024);
+            assert_eq!(flight.run(read).await.unwrap().len(), 1024);
+        }
+        println!("the same through compio, one by one: {} ns", ((disk.now() - start) / ROUNDS).as_nanos());
+        let start = disk.now();
+        for i in 0..ROUNDS / 32 {
+            let reads = (0..32).map(|j| {
+                let offset = u64::from((i * 32 + j).wrapping_mul(2_654_435_761) % (63 << 20));
+                flight.run(buffer::read(inner.clone(), offset, Vec::new(), 1024))
+            });
+            for data in join_all(reads).await {
+                assert_eq!(data.unwrap().len(), 1024);
+            }
+        }
+        println!("the same, 32 at once: {} ns", ((disk.now() - start) / (ROUNDS / 32 * 32)).as_nanos());
+        let log = disk.open(&dir.join("log"), Mode::CreateNew).await.unwrap();
+        let mut data = bytes(1126, 0);
+        let start = disk.now();
+        for i in 0..ROUNDS {
+            let (result, back) = log.write_at(u64::from(i) * 1126, data).await;
+            result.unwrap();
+            data = back;
+        }
+        println!("write_at of 1.1 KiB: {} ns", ((disk.now() - start) / ROUNDS).as_nanos());
+    });
 }
