@@ -3,5 +3,6 @@
 pub mod error;
 pub mod filename;
 pub mod manifest;
+pub mod superblock;
 
 pub use error::{Error, Result};
