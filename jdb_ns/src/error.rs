@@ -3,6 +3,8 @@
 //! A codec knows what is wrong with some bytes and where in them: a [`Fault`]. The layer that knows the file makes an
 //! [`Error`] of it with [`Fault::at`].
 
+mod from;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
