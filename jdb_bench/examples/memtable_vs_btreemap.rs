@@ -62,7 +62,8 @@ fn main() {
         let (table, map) = (median(&tables, figure), median(&maps, figure));
         println!("{name:<18} {table:>9.1} {map:>9.1} {:>6.2}x", map / table);
     }
-    let (forward, backward) = (median(&tables, |round| round.forward), median(&tables, |round| round.backward));
+    let (forward, backward) =
+        (median(&tables, |round| round.forward), median(&tables, |round| round.backward));
     println!("backward / forward {:>9.2}", backward / forward);
     println!("bytes an entry     {bytes_per_entry:>9.1}   (key 24, value 12)");
 }

@@ -123,7 +123,9 @@ impl Merge {
 
     fn sort(&mut self) {
         let mut order = std::mem::take(&mut self.order);
-        order.extend((0..self.sources.len()).filter(|&i| self.sources.get(i).is_some_and(|s| s.entry().is_some())));
+        order.extend(
+            (0..self.sources.len()).filter(|&i| self.sources.get(i).is_some_and(|s| s.entry().is_some())),
+        );
         order.sort_by(|&a, &b| self.compare(a, b));
         self.order = order;
     }

@@ -83,8 +83,12 @@ impl Scan {
     #[must_use]
     pub fn row(&self) -> Option<Row<'_>> {
         let kind = self.row.kind?;
-        matches!(self.place, Place::RowForward | Place::RowBackward)
-            .then_some(Row { key: &self.row.key, seq: self.row.seq, kind, value: &self.row.value })
+        matches!(self.place, Place::RowForward | Place::RowBackward).then_some(Row {
+            key: &self.row.key,
+            seq: self.row.seq,
+            kind,
+            value: &self.row.value,
+        })
     }
 
     /// The sequence it reads at.

@@ -45,7 +45,9 @@ impl DropMap {
             return Hidden::NONE;
         }
         let Some(drops) = self.by_ns.get(&family(ns)) else { return Hidden::NONE };
-        Hidden::new(drops.iter().filter(|d| d.at <= seq).map(|d| SeqRange { from: d.from, to: d.to }).collect())
+        Hidden::new(
+            drops.iter().filter(|d| d.at <= seq).map(|d| SeqRange { from: d.from, to: d.to }).collect(),
+        )
     }
 
     /// All drops.

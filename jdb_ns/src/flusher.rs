@@ -163,7 +163,10 @@ impl Shard {
             edit.live_deltas = flushed
                 .live
                 .iter()
-                .map(|(&origin, live)| LiveDelta { origin, delta: i64::try_from(live.len).unwrap_or(i64::MAX) })
+                .map(|(&origin, live)| LiveDelta {
+                    origin,
+                    delta: i64::try_from(live.len).unwrap_or(i64::MAX),
+                })
                 .collect();
             edit.live_deltas.sort_by_key(|delta| delta.origin);
         }
@@ -209,7 +212,9 @@ impl Shard {
             let known = state.drops.contains_key(&drop.at);
             let needed = key_ranges(drop.ns).iter().any(|(lower, upper)| {
                 let covers = |first: &[u8], last: &[u8], drop_seq: SeqNo| {
-                    lower.as_slice() <= last && upper.as_deref().is_none_or(|upper| first < upper) && drop_seq < drop.at
+                    lower.as_slice() <= last
+                        && upper.as_deref().is_none_or(|upper| first < upper)
+                        && drop_seq < drop.at
                 };
                 state.tables.values().any(|t| covers(&t.first_key, &t.last_key, t.drop_seq))
                     || flushed.is_some_and(|f| covers(&f.meta.first_key, &f.meta.last_key, f.meta.drop_seq))

@@ -36,3 +36,4 @@ pub use jdb_val::{Op, RecordKind, Recovery};
 pub use manager::{Manager, Options};
 pub use read::{Row, Scan};
 pub use stats::{ShardStats, Stats};
+pub use writer::drop_op;

@@ -10,13 +10,12 @@ use crate::recovery::{Place, open_shard};
 use crate::shard::{Settings, Shard};
 use crate::stats::{ShardStats, Stats};
 use crate::superblock::Superblock;
-use crate::writer::encode_drop;
 use crate::{flusher, syncer, writer};
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
-use jdb_base::{NsId, SeqNo, key};
+use jdb_base::{NsId, key};
 use jdb_io::{BlockCache, Disk, Lock};
-use jdb_val::{Op, Recovery, RecordKind};
+use jdb_val::{Op, Recovery};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -109,16 +108,6 @@ impl Manager {
             return Ok(shard.committed(shard.visible.get(), shard.inserted.get()));
         }
         shard.commit(ops, durability)?.wait().await
-    }
-
-    /// Drops everything that is in `ns` now, in one record.
-    ///
-    /// # Errors
-    /// Those of [`Manager::commit`].
-    pub async fn drop_ns(&self, ns: NsId, durability: Durability) -> Result<Committed> {
-        let value = encode_drop(SeqNo::ZERO, None).into();
-        let op = Op { kind: RecordKind::Drop, key: key::engine_key(ns, &[]), value };
-        self.shard(ns).commit(vec![op], durability)?.wait().await
     }
 
     /// The newest value of `key` in `ns`.

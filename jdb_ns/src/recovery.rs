@@ -161,7 +161,10 @@ async fn check_tables(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
     for table in state.tables.values() {
         let name = FileName::Table(table.number).to_string();
         let path = dir.join(&name);
-        let found = entries.binary_search_by(|entry| entry.name.as_str().cmp(&name)).ok().and_then(|i| entries.get(i));
+        let found = entries
+            .binary_search_by(|entry| entry.name.as_str().cmp(&name))
+            .ok()
+            .and_then(|i| entries.get(i));
         match found {
             Some(entry) if entry.kind == EntryKind::File && entry.len == table.len => {}
             Some(entry) if entry.kind == EntryKind::File => {
@@ -212,7 +215,9 @@ fn table_meta(table: &TableEntry) -> TableMeta {
 /// that it does not name, a MANIFEST that was never renamed. Everything else stays, also files that are not ours.
 async fn remove_unknown(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
     for entry in disk.list(dir).await? {
-        let Some(name) = FileName::parse(&entry.name).filter(|_| entry.kind == EntryKind::File) else { continue };
+        let Some(name) = FileName::parse(&entry.name).filter(|_| entry.kind == EntryKind::File) else {
+            continue;
+        };
         let unknown = match name {
             FileName::Table(number) => !state.tables.contains_key(&number),
             FileName::Pack(number) => !state.packs.contains_key(&number),

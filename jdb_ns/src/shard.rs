@@ -367,6 +367,9 @@ impl Shard {
 
 impl fmt::Debug for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shard").field("dir", &self.dir).field("visible", &self.visible.get()).finish_non_exhaustive()
+        f.debug_struct("Shard")
+            .field("dir", &self.dir)
+            .field("visible", &self.visible.get())
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use crate::commit::{Durability, Pending, Unsynced, fail_all};
 use crate::error::{Error, Result};
 use crate::manifest::{DropEntry, Edit, Gap};
 use crate::shard::{Life, Shard};
-use jdb_base::{Kind, NsId, SeqNo, ValuePtr, varint};
+use jdb_base::{Kind, NsId, SeqNo, ValuePtr, key, varint};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task;
 use jdb_val::{Appended, Op, RecordKind};
@@ -60,7 +60,8 @@ impl Shard {
         let Life::Unstarted { found } = self.life.get() else { return Ok(()) };
         let mut manifest = self.manifest.lock().await;
         let state = &manifest.state;
-        let used = found.max(state.life_start).max(state.gaps.values().map(|gap| gap.to).max().unwrap_or_default());
+        let used =
+            found.max(state.life_start).max(state.gaps.values().map(|gap| gap.to).max().unwrap_or_default());
         let first = if planted(Plant::SeqPlusOne) { used.plus(1) } else { used.plus(LIFE_JUMP) };
         let gap = Gap { from: found.plus(1), to: SeqNo::new(first.get() - 1) };
         let known = state.gaps.get(&gap.from).is_some();
@@ -225,7 +226,9 @@ impl Shard {
         let mut wanted = false;
         for pending in done {
             index += pending.ops.len();
-            let Some(place) = index.checked_sub(1).and_then(|last| appended.placed.get(last)) else { continue };
+            let Some(place) = index.checked_sub(1).and_then(|last| appended.placed.get(last)) else {
+                continue;
+            };
             match pending.durability {
                 Durability::Os => pending.reply.give(Ok(self.committed(place.seq, appended.end))),
                 Durability::Sync => {
@@ -245,17 +248,19 @@ impl Shard {
     }
 }
 
-/// The value of a drop record: from which sequence (exclusive) up to which; 0 stands for the record's own. **Format**.
-pub(crate) fn encode_drop(from: SeqNo, to: Option<SeqNo>) -> Vec<u8> {
+/// The operation that drops everything in `ns`: a record whose value says from which sequence (exclusive) up to which; 0
+/// stands for the record's own. **Format**.
+#[must_use]
+pub fn drop_op(ns: NsId) -> Op {
     let mut value = Vec::new();
-    varint::put_u64(&mut value, from.get());
-    varint::put_u64(&mut value, to.unwrap_or_default().get());
-    value
+    varint::put_u64(&mut value, SeqNo::ZERO.get());
+    varint::put_u64(&mut value, SeqNo::ZERO.get());
+    Op { kind: RecordKind::Drop, key: key::engine_key(ns, &[]), value: value.into() }
 }
 
 /// Reads a drop record; `None` when malformed.
-pub(crate) fn decode_drop(mut key: &[u8], mut value: &[u8], at: SeqNo) -> Option<DropEntry> {
-    let ns = NsId::take(&mut key)?;
+pub(crate) fn decode_drop(mut ns: &[u8], mut value: &[u8], at: SeqNo) -> Option<DropEntry> {
+    let ns = NsId::take(&mut ns)?;
     let from = SeqNo::new(varint::take_u64(&mut value)?);
     let to = SeqNo::new(varint::take_u64(&mut value)?);
     Some(DropEntry { ns, from, to: if to == SeqNo::ZERO { at } else { to }, at })
