@@ -6,11 +6,11 @@
 //! seen the operation's end, [`Held`] forgets them. They stay allocated and open until the process ends.
 #![expect(unsafe_code, reason = "views of memory and descriptors that outlive every operation on them")]
 
+use crate::real::handle::Handle;
 use compio::BufResult;
 use compio::buf::{IoBuf, IoBufMut, SetLen};
 use compio::driver::op::{ReadAt, Sync};
 use std::cell::Cell;
-use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use std::rc::Rc;
 /// Reads into `data`'s spare room until it holds `len` bytes or the file ends; `data` starts at `offset` in the file.
 ///
 /// Run it as a task that is never dropped before its end, else `data` is leaked.
-pub(crate) async fn read(file: Rc<File>, offset: u64, data: Vec<u8>, len: usize) -> io::Result<Vec<u8>> {
+pub(crate) async fn read(file: Rc<Handle>, offset: u64, data: Vec<u8>, len: usize) -> io::Result<Vec<u8>> {
     let mut data = data;
     data.try_reserve_exact(len.saturating_sub(data.len()))?;
     while data.len() < len {
@@ -44,7 +44,7 @@ pub(crate) async fn read(file: Rc<File>, offset: u64, data: Vec<u8>, len: usize)
 }
 
 /// Makes the file's bytes, and what is needed to read them back, durable.
-pub(crate) async fn sync(file: Rc<File>) -> io::Result<()> {
+pub(crate) async fn sync(file: Rc<Handle>) -> io::Result<()> {
     let held = Held::new(file.clone());
     let BufResult(result, _) = compio::runtime::submit(Sync::new(Descriptor::of(&file), true)).await;
     held.over();
@@ -53,7 +53,7 @@ pub(crate) async fn sync(file: Rc<File>) -> io::Result<()> {
 
 /// Cuts or lengthens the file.
 #[cfg(unix)]
-pub(crate) async fn set_len(file: Rc<File>, len: u64) -> io::Result<()> {
+pub(crate) async fn set_len(file: Rc<Handle>, len: u64) -> io::Result<()> {
     let held = Held::new(file.clone());
     let operation = compio::driver::op::TruncateFile::new(Descriptor::of(&file), len);
     let BufResult(result, _) = compio::runtime::submit(operation).await;

@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::real::flight::Flight;
+use crate::real::handle::Handle;
 use crate::real::{buffer, sys};
 use crate::task;
 use bytes::Bytes;
@@ -20,14 +21,14 @@ const WRITE_SLICE_LEN: usize = 256 << 10;
 /// An open file; it closes when this and every operation on it is gone.
 #[derive(Debug)]
 pub(crate) struct RealFile {
-    file: Rc<File>,
+    file: Rc<Handle>,
     path: PathBuf,
     flight: Rc<Flight>,
 }
 
 impl RealFile {
     pub(crate) fn new(file: File, path: PathBuf, flight: Rc<Flight>) -> Self {
-        Self { file: Rc::new(file), path, flight }
+        Self { file: Rc::new(Handle::new(file)), path, flight }
     }
 
     pub(crate) fn path(&self) -> &Path {

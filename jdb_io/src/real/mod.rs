@@ -26,6 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 mod buffer;
 mod file;
 mod flight;
+mod handle;
 mod lock;
 mod sys;
 #[cfg(test)]
