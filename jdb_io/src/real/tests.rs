@@ -1,6 +1,7 @@
 //! Claims about the real disk, each checked with every driver that this machine allows.
 
 use crate::real::flight::Flight;
+use crate::real::handle::{CLOSED_ELSEWHERE, Handle};
 use crate::real::{RealDisk, buffer, sys};
 use crate::runtime::{Config, DRIVER_VARIABLE};
 use crate::{Disk, Driver, EntryKind, Error, File, Mode, runtime, task};
@@ -8,6 +9,7 @@ use compio::runtime::Runtime;
 use futures::future::{join_all, poll_immediate};
 use std::cell::Cell;
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -293,6 +295,26 @@ fn names_are_renamed_over_and_removed() {
 }
 
 #[test]
+fn the_last_close_of_a_removed_file_is_left_to_another_thread() {
+    on_each_driver(async |disk, dir| {
+        let path = dir.join("f");
+        let before = CLOSED_ELSEWHERE.get();
+        file_with(disk, &path, b"keeps its name").await;
+        let file = file_with(disk, &path, &bytes(1 << 20, 0)).await;
+        let clone = file.clone();
+        disk.remove(&path).await.unwrap();
+        drop(file);
+        assert!(clone.read_at(0, 10).await.is_ok(), "open as long as a clone is there");
+        assert_eq!(CLOSED_ELSEWHERE.get() - before, 0);
+        drop(clone);
+        assert_eq!(CLOSED_ELSEWHERE.get() - before, 1);
+        while descriptors_named("f (deleted)", dir) > 0 {
+            disk.sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+#[test]
 fn set_len_cuts_and_lengthens_with_zeros() {
     on_each_driver(async |disk, dir| {
         let file = file_with(disk, &dir.join("f"), &[7; 5000]).await;
@@ -381,19 +403,36 @@ fn others_get_turns_while_a_large_write_goes_on() {
 #[test]
 fn a_task_that_keeps_the_thread_busy_does_not_starve_operations() {
     on_each_driver(async |disk, dir| {
-        let file = file_with(disk, &dir.join("f"), &bytes(100_000, 0)).await;
-        let synced = Rc::new(Cell::new(false));
-        disk.spawn({
-            let synced = synced.clone();
-            async move {
-                file.sync().await.unwrap();
-                synced.set(true);
+        for main_is_busy in [true, false] {
+            let file = file_with(disk, &dir.join("f"), &bytes(100_000, 0)).await;
+            let synced = Rc::new(Cell::new(false));
+            let sync = {
+                let synced = synced.clone();
+                async move {
+                    file.sync().await.unwrap();
+                    synced.set(true);
+                }
+            };
+            let busy = {
+                let disk = disk.clone();
+                async move {
+                    let start = disk.now();
+                    while !synced.get() {
+                        assert!(
+                            disk.now() - start < Duration::from_secs(20),
+                            "main {main_is_busy}: never synced"
+                        );
+                        task::yield_now().await;
+                    }
+                }
+            };
+            if main_is_busy {
+                disk.spawn(sync);
+                busy.await;
+            } else {
+                disk.spawn(busy);
+                sync.await;
             }
-        });
-        let start = disk.now();
-        while !synced.get() {
-            assert!(disk.now() - start < Duration::from_secs(20), "never synced");
-            task::yield_now().await;
         }
     });
 }
@@ -478,7 +517,7 @@ fn cut_off(runtime: Runtime, dir: &Path, count: usize) -> PathBuf {
             std::future::pending::<()>().await;
             drop(lock);
         });
-        (disk, Rc::new(std::fs::File::open(&path).unwrap()))
+        (disk, Rc::new(Handle::new(std::fs::File::open(&path).unwrap())))
     });
     assert_eq!(disk.in_flight(), 0);
     runtime.enter(|| {
@@ -517,6 +556,31 @@ fn memory_descriptor_and_lock_outlive_a_runtime_that_goes_away_with_reads_in_fli
 }
 
 #[test]
+fn a_panic_of_the_main_task_frees_no_memory_that_is_in_use() {
+    for (driver, runtime) in runtimes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, file) = runtime.block_on(async {
+            let disk = Disk::real();
+            let file = file_with(&disk, &dir.path().join("f"), &bytes(32 * CUT_LEN, 0)).await;
+            cool(&file).await;
+            (disk, file)
+        });
+        let before = buffer::leaked();
+        let main = async {
+            let reads = (0..32).map(|part| file.read_at((part * CUT_LEN) as u64, CUT_LEN));
+            let _started: Vec<_> = join_all(reads.map(poll_immediate)).await;
+            task::yield_now().await;
+            assert_eq!(disk.in_flight(), 0, "this panic is part of the test");
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(main)));
+        assert_eq!(result.is_err(), disk.in_flight() > 0);
+        assert_eq!(buffer::leaked() - before, disk.in_flight(), "{driver:?}");
+        drop(runtime);
+        assert_eq!(buffer::leaked() - before, disk.in_flight(), "{driver:?}");
+    }
+}
+
+#[test]
 fn a_runtime_that_goes_away_with_nothing_in_flight_leaks_nothing() {
     for (driver, runtime) in runtimes() {
         let dir = tempfile::tempdir().unwrap();
@@ -548,7 +612,13 @@ fn a_lock_let_go_while_something_is_in_flight_is_released_when_that_is_over() {
 
 /// How many descriptors of this process name a path.
 fn descriptors_of(path: &Path) -> usize {
-    let path = path.canonicalize().unwrap();
+    let dir = path.parent().unwrap();
+    descriptors_named(path.file_name().unwrap().to_str().unwrap(), dir)
+}
+
+/// The same, by the name that the system shows.
+fn descriptors_named(name: &str, dir: &Path) -> usize {
+    let path = dir.canonicalize().unwrap().join(name);
     let open = std::fs::read_dir("/proc/self/fd").unwrap();
     open.filter(|fd| std::fs::read_link(fd.as_ref().unwrap().path()).is_ok_and(|to| to == path)).count()
 }
@@ -644,7 +714,7 @@ fn cost_of_warm_reads_and_writes() {
             assert_eq!(file.read_at(offset, 1024).await.unwrap().len(), 1024);
         }
         println!("warm read_at of 1 KiB: {} ns", ((disk.now() - start) / ROUNDS).as_nanos());
-        let inner = Rc::new(std::fs::File::open(file.path()).unwrap());
+        let inner = Rc::new(Handle::new(std::fs::File::open(file.path()).unwrap()));
         let flight: Rc<Flight> = Rc::default();
         let start = disk.now();
         for i in 0..ROUNDS {
