@@ -188,6 +188,7 @@ impl State {
         }
         let mut housed = BTreeSet::new();
         for pack in &edit.packs_added {
+            rule("pack origins ascend", pack.origins.is_sorted_by(|a, b| a < b), pack.number)?;
             for &origin in &pack.origins {
                 let free = self.homes.get(&origin).is_none_or(|home| packs_removed.contains(home));
                 rule("origin with two packs", free && housed.insert(origin), origin)?;
