@@ -161,13 +161,24 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The same fault where the bytes begin at `base` of longer ones.
+    #[must_use]
+    pub const fn shifted(self, base: u64) -> Self {
+        match self {
+            Self::Corrupt { what, offset, expected, found } => {
+                Self::Corrupt { what, offset: offset.saturating_add(base), expected, found }
+            }
+            other => other,
+        }
+    }
+
     /// The error of these bytes in the file `path`, where they begin at `base`.
     #[must_use]
     pub fn at(self, path: &Path, base: u64) -> Error {
         let path = path.to_owned();
-        match self {
+        match self.shifted(base) {
             Self::Corrupt { what, offset, expected, found } => {
-                Error::Corrupt { path, what, offset: base.saturating_add(offset), expected, found }
+                Error::Corrupt { path, what, offset, expected, found }
             }
             Self::Unsupported { what, found } => Error::Unsupported { path, what, found },
             Self::NotADatabase => Error::NotADatabase { path },

@@ -17,6 +17,7 @@
 //! Format: docs/format/manifest.md.
 
 mod codec;
+mod dump;
 mod edit;
 mod field;
 mod file;
@@ -24,9 +25,13 @@ mod layout;
 mod reader;
 mod state;
 
+pub use dump::dump;
 pub use edit::{
     DropEntry, Edit, FooterEntry, FooterPlace, Gap, LiveDelta, PackEntry, Position, SegmentEntry, TableEntry,
     TableMove, WindowEntry,
 };
 pub use file::{Loaded, ManifestFile, ROLL_LEN_MIN};
 pub use state::State;
+
+#[cfg(test)]
+mod tests;

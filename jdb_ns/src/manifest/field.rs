@@ -46,8 +46,6 @@ pub(super) struct Field<'a> {
     pub(super) number: u64,
     /// Whether a reader that does not know the number must refuse.
     pub(super) critical: bool,
-    /// Offset of its tag in the body.
-    pub(super) start: usize,
     /// Offset of its payload in the body.
     pub(super) payload_start: usize,
     /// Its payload.
@@ -69,7 +67,7 @@ impl<'a> Field<'a> {
         let payload = usize::try_from(len).ok().and_then(|len| varint::take_bytes(bytes, len)).ok_or(
             Fault::Corrupt { what: "field length", offset: start as u64, expected: left, found: len },
         )?;
-        Ok(Some(Self { number: tag >> 1, critical: tag & 1 == 1, start, payload_start, payload }))
+        Ok(Some(Self { number: tag >> 1, critical: tag & 1 == 1, payload_start, payload }))
     }
 
     /// Leaves this field out, when that is allowed.
@@ -139,13 +137,16 @@ impl<'a> Reader<'a> {
 
     /// A count and as many strictly ascending numbers, each as the distance from the one before.
     pub(super) fn ascending(&mut self) -> Result<Vec<u32>, Fault> {
-        let count = usize::try_from(self.u64()?).ok().filter(|&count| count <= self.rest.len());
-        let mut numbers = Vec::with_capacity(count.ok_or_else(|| self.fault())?);
-        for i in 0..numbers.capacity().min(count.unwrap_or(0)) {
+        let count = self.u64()?;
+        // Each number takes a byte at least: what is allocated is bounded by what is there.
+        if count > self.rest.len() as u64 {
+            return Err(self.fault());
+        }
+        let mut numbers = Vec::with_capacity(count as usize);
+        for i in 0..count {
             let step = self.u32()?;
             let number = numbers.last().map_or(Some(step), |last: &u32| last.checked_add(step));
-            let number = number.filter(|_| i == 0 || step > 0).ok_or_else(|| self.fault())?;
-            numbers.push(number);
+            numbers.push(number.filter(|_| i == 0 || step > 0).ok_or_else(|| self.fault())?);
         }
         Ok(numbers)
     }
@@ -193,7 +194,7 @@ mod tests {
             (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], None),
             (&[2, 0xff, 0xff, 0xff, 0xff, 0x0f, 1], None),
         ] {
-            let field = Field { number: 1, critical: true, start: 0, payload_start: 0, payload };
+            let field = Field { number: 1, critical: true, payload_start: 0, payload };
             assert_eq!(field.reader("pack").ascending().ok(), want, "{payload:?}");
         }
     }

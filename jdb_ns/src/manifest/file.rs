@@ -6,10 +6,10 @@
 //! - After an error, or a dropped future, whose effect is in doubt nothing is written any more.
 
 use super::edit::Edit;
-use super::layout::{HEADER_LEN, Header, ID_LEN, encode_record};
-use super::reader;
+use super::layout::{FILE_LEN_MAX, HEADER_LEN, Header, ID_LEN, encode_record};
+use super::reader::{self, Content};
 use super::state::State;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::filename::{MANIFEST, MANIFEST_TMP};
 use crate::superblock::Features;
 use jdb_io::plant::{Plant, planted};
@@ -101,7 +101,7 @@ impl ManifestFile {
             Err(error) if error.is_not_found() => return Err(Error::Missing { path, what: "manifest" }),
             Err(error) => return Err(error.into()),
         };
-        let content = reader::read(file.clone(), &path, secret, shard).await?;
+        let content = read(&file, secret, shard).await?.map_err(|fault| fault.at(&path, 0))?;
         let (state, len, torn) = (content.state, content.len, content.torn);
         let file = Self {
             disk: disk.clone(),
@@ -291,6 +291,21 @@ impl ManifestFile {
     fn poisoned(&self, why: &Arc<str>) -> Error {
         Error::Poisoned { path: self.path.clone(), why: Arc::clone(why) }
     }
+}
+
+/// Reads a whole file, once its header has shown that it is ours.
+async fn read(file: &File, secret: &[u8; ID_LEN], shard: u32) -> Result<Result<Content, Fault>> {
+    let len = file.len().await?;
+    let head = file.read_at(0, HEADER_LEN).await?;
+    if let Err(fault) = Header::decode(&head, secret, shard) {
+        return Ok(Err(fault));
+    }
+    if len > FILE_LEN_MAX {
+        let what = "manifest length";
+        return Ok(Err(Fault::Corrupt { what, offset: 0, expected: FILE_LEN_MAX, found: len }));
+    }
+    let bytes = file.read_at(0, usize::try_from(len).unwrap_or(usize::MAX)).await?;
+    Ok(reader::read(&bytes, secret, shard))
 }
 
 /// Writes, syncs and renames a new file, then syncs the directory.

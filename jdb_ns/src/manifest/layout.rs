@@ -27,8 +27,8 @@ pub(super) const RECORD_HEADER_LEN: usize = 12;
 pub(super) const RECORD_ALIGN: u64 = 8;
 /// Longest body of a record.
 pub(super) const BODY_LEN_MAX: u32 = 256 << 20;
-/// Longest file that is read.
-pub(super) const FILE_LEN_MAX: u64 = 4 << 30;
+/// Longest file that is read: a roll-over is due at four bodies and one more record.
+pub(super) const FILE_LEN_MAX: u64 = 2 << 30;
 /// What a random id takes.
 pub(super) const ID_LEN: usize = 16;
 
@@ -36,7 +36,8 @@ const MAGIC: [u8; 4] = *b"jdbm";
 const VERSION: u16 = 1;
 const SHARD_OFFSET: u64 = 32;
 const CHECKSUM_OFFSET: usize = HEADER_LEN - size_of::<u32>();
-const _: () = assert!(HEADER_LEN as u64 % RECORD_ALIGN == 0);
+const _: () = assert!((HEADER_LEN as u64).is_multiple_of(RECORD_ALIGN));
+const _: () = assert!(FILE_LEN_MAX > 6 * BODY_LEN_MAX as u64);
 const _: () = assert!(SHARD_OFFSET as usize == 4 + 2 + 2 + Features::LEN);
 
 /// Which file this is.

@@ -54,15 +54,7 @@ impl State {
     /// # Errors
     /// [`Fault::Corrupt`] with the rule; its offset is 0, the start of the edit.
     pub fn check(&self, edit: &Edit) -> Result<(), Fault> {
-        if edit.snapshot {
-            let whole = Edit { snapshot: false, ..edit.clone() };
-            return Self::default().check(&whole);
-        }
-        self.check_tables(edit)?;
-        self.check_log(edit)?;
-        self.check_live(edit)?;
-        self.check_rising(edit)?;
-        self.check_hidden(edit)
+        if edit.snapshot { Self::default().check_parts(edit) } else { self.check_parts(edit) }
     }
 
     /// Applies `edit`, whole or not at all.
@@ -146,6 +138,14 @@ impl State {
 
 /// The parts of `check` and `apply`.
 impl State {
+    fn check_parts(&self, edit: &Edit) -> Result<(), Fault> {
+        self.check_tables(edit)?;
+        self.check_log(edit)?;
+        self.check_live(edit)?;
+        self.check_rising(edit)?;
+        self.check_hidden(edit)
+    }
+
     fn check_tables(&self, edit: &Edit) -> Result<(), Fault> {
         let removed = known("table removed", &edit.tables_removed, |n| self.tables.contains_key(n))?;
         let moved: Vec<u32> = edit.tables_moved.iter().map(|t| t.number).collect();
@@ -188,6 +188,7 @@ impl State {
         }
         let mut housed = BTreeSet::new();
         for pack in &edit.packs_added {
+            rule("pack origins ascend", pack.origins.is_sorted_by(|a, b| a < b), pack.number)?;
             for &origin in &pack.origins {
                 let free = self.homes.get(&origin).is_none_or(|home| packs_removed.contains(home));
                 rule("origin with two packs", free && housed.insert(origin), origin)?;
