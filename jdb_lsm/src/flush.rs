@@ -45,7 +45,7 @@ pub async fn write_table(
     number: u32,
     options: WriterOptions,
     memtable: &Rc<Memtable>,
-    record_len: fn(usize, u32) -> u64,
+    record_len: fn(usize, usize) -> u64,
 ) -> Result<Option<Flushed>> {
     if memtable.is_empty() {
         return Ok(None);
@@ -58,7 +58,7 @@ pub async fn write_table(
     while let Some(entry) = cursor.entry() {
         if let Some(ptr) = (entry.kind == Kind::Pointer).then(|| ValuePtr::decode(entry.value)).flatten() {
             let origin = live.entry(ptr.segment).or_default();
-            origin.len += record_len(entry.key.len(), ptr.len);
+            origin.len += record_len(entry.key.len(), ptr.len as usize);
             origin.count += 1;
         }
         tombstones += u64::from(entry.kind == Kind::Tombstone);

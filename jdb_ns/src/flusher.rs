@@ -16,7 +16,7 @@ use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
 use jdb_lsm::{Flushed, Table, write_table};
 use jdb_sst::WriterOptions;
-use jdb_val::LogPos;
+use jdb_val::{ChainSegment, LogPos};
 use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
@@ -123,7 +123,7 @@ impl Shard {
     async fn write_footers(&self, end: LogPos) {
         for segment in self.log.chain() {
             let known = self.footers.borrow().contains_key(&segment.number);
-            if segment.sealed && segment.end <= end && !known {
+            if !segment.open && end_of(&segment) <= end && !known {
                 let place = self.log.write_footer(segment.number).await.ok();
                 let place = place.map(|(offset, len)| FooterPlace { offset, len });
                 self.footers.borrow_mut().insert(segment.number, place);
@@ -172,12 +172,12 @@ impl Shard {
         }
         let mut footers = self.footers.borrow_mut();
         for segment in self.log.chain() {
-            if segment.sealed && segment.end <= closed.end && !state.segments.contains_key(&segment.number) {
+            if !segment.open && end_of(&segment) <= closed.end && !state.segments.contains_key(&segment.number) {
                 let footer = footers.remove(&segment.number).flatten();
-                let end_len = u64::from(segment.end.offset) * jdb_base::pages::UNIT_LEN;
+                let end_len = end_of(&segment).byte_offset();
                 edit.segments_sealed.push(SegmentEntry {
                     number: segment.number,
-                    end: segment.end.offset,
+                    end: segment.end,
                     pred: position(segment.pred),
                     pred_last_seq: segment.pred_last_seq,
                     seq_min: segment.seq_min,
@@ -230,6 +230,10 @@ impl Shard {
         }
         gone
     }
+}
+
+fn end_of(segment: &ChainSegment) -> LogPos {
+    LogPos::new(segment.number, segment.end)
 }
 
 /// A place in the log as the MANIFEST writes it.

@@ -50,7 +50,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     let state = manifest.state.clone();
     check_tables(&disk, &dir, &state).await?;
 
-    let config = LogConfig { dir: dir.clone(), secret, shard: u32::from(index), segment_len, recovery };
+    let config = LogConfig { dir: dir.clone(), secret, shard: u32::from(index), segment_len, recovery, ..LogConfig::default() };
     let tree = Tree::new(levels(&disk, &dir, &state, &cache));
     let mut drops = DropMap::default();
     for drop in state.drops.values() {
@@ -65,7 +65,8 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         }
         RecordKind::Put => {
             pointer.clear();
-            record.ptr().encode(&mut pointer);
+            let (segment, offset) = (record.pos.segment, record.pos.offset);
+            ValuePtr { segment, offset, len: record.value.len() as u32 }.encode(&mut pointer);
             memtable.insert(record.key, record.seq, Kind::Pointer, &pointer);
         }
         RecordKind::Delete => memtable.insert(record.key, record.seq, Kind::Tombstone, &[]),
@@ -144,7 +145,6 @@ fn sealed(segment: &SegmentEntry) -> Sealed {
     Sealed {
         end: segment.end,
         pred: log_pos(segment.pred),
-        pred_last_seq: segment.pred_last_seq,
         seq_min: segment.seq_min,
         seq_max: segment.seq_max,
         footer: segment.footer.map(|footer| (footer.offset, footer.len)),
@@ -152,7 +152,7 @@ fn sealed(segment: &SegmentEntry) -> Sealed {
 }
 
 fn log_pos(position: Position) -> LogPos {
-    LogPos { segment: position.segment, offset: position.offset }
+    LogPos::new(position.segment, position.offset)
 }
 
 /// Every table that the MANIFEST names must be there in its full length; their contents are checked when they are read.

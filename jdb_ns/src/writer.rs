@@ -10,7 +10,7 @@ use crate::shard::{Life, Shard};
 use jdb_base::{Kind, NsId, SeqNo, ValuePtr, key, varint};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task;
-use jdb_val::{Appended, Op, RecordKind};
+use jdb_val::{Appended, Op, RecordKind, record_len};
 use std::rc::Rc;
 
 /// Most bytes of keys and values in a group; one larger commit is a group of its own.
@@ -169,12 +169,13 @@ impl Shard {
         let memtable = self.tree.active();
         let mut pointer = Vec::with_capacity(ValuePtr::ENCODED_LEN_MAX);
         let mut placed = appended.placed.iter();
-        let (mut put_len, mut last) = (0, self.visible.get());
+        let (mut put_len, mut log_len, mut last) = (0, 0, self.visible.get());
         for pending in done {
             put_len += pending.len as u64;
             for op in &pending.ops {
                 let Some(place) = placed.next() else { continue };
                 last = place.seq;
+                log_len += record_len(op.key.len(), op.value.len());
                 match op.kind {
                     RecordKind::Put if op.value.len() <= self.settings.inline_max => {
                         memtable.insert(&op.key, place.seq, Kind::Inline, &op.value);
@@ -197,7 +198,7 @@ impl Shard {
             counts.groups += 1;
             counts.put_len += put_len;
         });
-        self.grew(memtable.arena_len(), appended.len);
+        self.grew(memtable.arena_len(), log_len);
     }
 
     /// Applies a drop record.
