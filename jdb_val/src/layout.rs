@@ -18,6 +18,8 @@ pub const RECORD_HEADER_LEN: usize = 32;
 pub const FIRST_RECORD: u32 = SEGMENT_HEADER_LEN as u32 / UNIT_LEN as u32;
 /// Most records in one segment; only a single longer batch goes beyond it.
 pub const SEGMENT_COUNT_MAX: u32 = 128 << 10;
+/// Longest target length of a segment: 8 GiB. With one batch on top its offsets still fit 32 bits of 8-byte units.
+pub const SEGMENT_LEN_MAX: u64 = 8 << 30;
 /// A distance to the synced position that says nothing.
 pub const SYNCED_UNKNOWN: u32 = u32::MAX;
 

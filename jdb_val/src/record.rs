@@ -214,8 +214,7 @@ impl Head {
     /// `None` when they are cut.
     #[must_use]
     pub fn sums(&self, bytes: &[u8]) -> Option<(u32, u32)> {
-        let body = bytes.get(RECORD_HEADER_LEN..)?.get(..usize::try_from(self.body_len()).ok()?)?;
-        Some((self.raw.crc.get(), crc32(self.start, &[summed_header(&self.raw), body])))
+        Some((self.stored_sum(), crc32(self.header_sum(), &[self.body(bytes)?])))
     }
 
     /// Whether the whole record is there and its checksum fits.
@@ -249,12 +248,29 @@ impl Head {
         Ok(Record { pos, end, seq: self.seq(), kind, ops_left: self.ops_left(), key, value })
     }
 
+    /// Length of its key.
+    pub(crate) fn key_len(&self) -> u16 {
+        self.raw.key_len.get()
+    }
+
+    /// Length of its value.
     pub(crate) fn val_len(&self) -> u32 {
         self.raw.val_len.get()
     }
 
-    pub(crate) fn key_len(&self) -> u16 {
-        self.raw.key_len.get()
+    /// What is summed behind the header; `None` when `bytes`, which begin at the header, are cut.
+    pub(crate) fn body<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        bytes.get(RECORD_HEADER_LEN..)?.get(..usize::try_from(self.body_len()).ok()?)
+    }
+
+    /// The checksum of the header alone, from which that of the body goes on.
+    pub(crate) fn header_sum(&self) -> u32 {
+        crc32(self.start, &[summed_header(&self.raw)])
+    }
+
+    /// The checksum that the record holds.
+    pub(crate) fn stored_sum(&self) -> u32 {
+        self.raw.crc.get()
     }
 
     fn body_len(&self) -> u64 {
