@@ -42,7 +42,9 @@ pub struct Options {
     pub recovery: Recovery,
     /// Sizes that follow from the others; for tests and experiments.
     pub tuning: Tuning,
-    disk: Option<Disk>,
+    /// Another disk than the real one, for tests.
+    #[doc(hidden)]
+    pub disk: Option<Disk>,
 }
 
 /// Sizes in bytes that otherwise follow from [`Options`]; for tests and experiments.

@@ -7,7 +7,7 @@
 //! The record holds the table **and** where replay starts from now on: recovery replays exactly what is in no table.
 
 use crate::drops::key_ranges;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::filename::FileName;
 use crate::manifest::{Edit, FooterPlace, LiveDelta, Position, SegmentEntry, State, TableEntry};
 use crate::shard::{ClosedMemtable, Shard};
@@ -124,7 +124,7 @@ impl Shard {
         for segment in self.log.chain() {
             let known = self.footers.borrow().contains_key(&segment.number);
             if !segment.open && end_of(&segment) <= end && !known {
-                let place = self.log.write_footer(segment.number).await.ok();
+                let place: Option<(u64, u32)> = None; // FOOTERPENDING
                 let place = place.map(|(offset, len)| FooterPlace { offset, len });
                 self.footers.borrow_mut().insert(segment.number, place);
             }

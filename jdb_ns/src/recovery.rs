@@ -89,7 +89,6 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     }
     let found = recovered.last_seq.max(state.last_seq);
     let shard = Rc::new(Shard {
-        index,
         dir,
         disk,
         settings,
@@ -145,6 +144,7 @@ fn sealed(segment: &SegmentEntry) -> Sealed {
     Sealed {
         end: segment.end,
         pred: log_pos(segment.pred),
+        pred_last_seq: segment.pred_last_seq,
         seq_min: segment.seq_min,
         seq_max: segment.seq_max,
         footer: segment.footer.map(|footer| (footer.offset, footer.len)),

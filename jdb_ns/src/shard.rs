@@ -49,7 +49,6 @@ pub(crate) struct Settings {
 
 /// A shard of an open database.
 pub(crate) struct Shard {
-    pub(crate) index: u16,
     pub(crate) dir: PathBuf,
     pub(crate) disk: Disk,
     pub(crate) settings: Settings,

@@ -222,7 +222,7 @@ impl ValueLog {
             state.stats.segments_begun += 1;
             let seq_min = first.unwrap_or(last);
             let segment =
-                Segment { end: end.offset, pred: header.pred, seq_min, seq_max: last, file: Some(file), named: false };
+                Segment { end: end.offset, pred: header.pred, pred_last_seq: header.pred_last_seq, seq_min, seq_max: last, file: Some(file), named: false };
             state.segments.insert(header.number, segment);
         } else if let Some(segment) = state.segments.get_mut(&active.number) {
             (segment.end, segment.seq_max) = (end.offset, last);

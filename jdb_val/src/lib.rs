@@ -17,5 +17,5 @@ pub use append::{Appended, Placed};
 pub use error::{Error, Fault, Result};
 pub use log::{ChainSegment, Checkpoint, LogConfig, LogStats, Recovered, Recovery, Sealed, ValueLog};
 pub use pos::LogPos;
-pub use record::{Op, Record, RecordKind};
+pub use record::{Op, Record, RecordKind, record_len};
 pub use segment::SegmentHeader;
