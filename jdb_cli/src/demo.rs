@@ -120,7 +120,9 @@ async fn go_on(corpus: &Corpus, path: &Path, killed: &Killed) -> Result<Report> 
     db.close().await?;
     println!("closed, reopened in {}, looked every file up again", report::time(reopen_closed));
 
-    let device_len = killed.io.zip(IoCounts::here()).map(|(child, here)| child.device_len + here.device_len);
+    // The kernel counts a whole folio, up to hundreds of KiB, for each small append to a clean one: an upper bound.
+    let dirtied_len =
+        killed.io.zip(IoCounts::here()).map(|(child, here)| child.dirtied_len + here.dirtied_len);
     let mut report = Report::new();
     report.row("rows", report::count(walked.count));
     report.row("namespaces", report::count(walked.ns_count));
@@ -137,8 +139,8 @@ async fn go_on(corpus: &Corpus, path: &Path, killed: &Killed) -> Result<Report> 
         figures(Put { count: 2 * whole.count, len: 2 * whole.len }, walk_time),
     );
     report.row("bytes written per byte put (jdb's counter)", report::ratio(written, whole.len));
-    if let Some(len) = device_len.filter(|&len| len > 0) {
-        report.row("bytes written per byte put (/proc/PID/io)", report::ratio(len, whole.len));
+    if let Some(len) = dirtied_len.filter(|&len| len > 0) {
+        report.row("bytes of pages dirtied per byte put (/proc/PID/io)", report::ratio(len, whole.len));
     }
     if let Some(memory) = memory {
         report.row(

@@ -131,3 +131,51 @@ fn fail<T>(files: &[Source], what: &str) -> Result<T> {
 fn lossy(key: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::import::import;
+
+    /// Imports three files of two folders, lets `spoil` change the database, then runs all checks.
+    fn checked(spoil: impl AsyncFnOnce(&Db, &[Source])) -> Result<u64> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = vec![];
+        for (folder, key, content) in [("a", "1", "one"), ("a", "2", &"two".repeat(500)), ("b", "1", "")] {
+            let path = dir.path().join(format!("{folder}{key}"));
+            std::fs::write(&path, content).unwrap();
+            files.push(Source { folder: folder.into(), key: key.into(), path, len: content.len() as u64 });
+        }
+        let corpus = Corpus::of(files.clone());
+        crate::block_on(async {
+            let db = jdb::open(dir.path().join("db")).await?;
+            import(&db, &corpus, 0..corpus.batch_count(), |_| Ok(())).await?;
+            spoil(&db, &files).await;
+            let survivors = survivors(&db, &corpus, &[0]).await?;
+            assert_eq!(survivors.acknowledged_count, 2);
+            all_there(&db, &corpus).await?;
+            let walked = walk(&db, &corpus).await?;
+            db.close().await?;
+            Ok(walked.count)
+        })
+    }
+
+    #[test]
+    fn what_was_imported_passes() {
+        assert_eq!(checked(async |_, _| ()).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_lost_a_changed_and_a_stray_row_are_noticed() {
+        let errors = [
+            checked(async |db, files| drop(db.ns(files[0].ns()).delete("1").await.unwrap())),
+            checked(async |db, files| drop(db.ns(files[0].ns()).put("2", "else").await.unwrap())),
+            checked(async |db, files| drop(db.ns(files[2].ns()).delete("1").await.unwrap())),
+            checked(async |db, files| drop(db.ns(files[2].ns()).put("2", "").await.unwrap())),
+            checked(async |db, files| drop(db.drop_ns(files[2].ns()).await.unwrap())),
+        ];
+        for (row, error) in errors.into_iter().enumerate() {
+            assert!(matches!(error, Err(Error::Check(_))), "row {row}: {error:?}");
+        }
+    }
+}

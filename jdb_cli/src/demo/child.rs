@@ -112,7 +112,8 @@ impl Lines {
         let mut line = String::new();
         self.reader.read_line(&mut line).map_err(Error::io("read the output of", &self.program))?;
         let Some(whole) = line.strip_suffix('\n') else { return Ok(None) };
-        let (batch, write_len, syncs) = parse(whole).ok_or_else(|| Error::Child(format!("said {whole:?}")))?;
+        let (batch, write_len, syncs) =
+            parse(whole).ok_or_else(|| Error::Child(format!("said {whole:?}")))?;
         into.acknowledged.push(batch);
         (into.write_len, into.syncs) = (write_len, syncs);
         Ok(Some(batch))

@@ -84,7 +84,8 @@ impl Corpus {
         Ok(Self::of(found.files))
     }
 
-    fn of(mut files: Vec<Source>) -> Self {
+    /// These files.
+    pub(crate) fn of(mut files: Vec<Source>) -> Self {
         files.sort_by(|a, b| (&a.folder, &a.key).cmp(&(&b.folder, &b.key)));
         let batches = cut(&files);
         Self { files, batches }

@@ -53,7 +53,7 @@ async fn put_batch(db: &Db, files: &[Source]) -> Result<Put> {
         let content = file.read()?;
         put.count += 1;
         put.len += (file.key.len() + content.len()) as u64;
-        batch.put(&file.key, content);
+        batch.put_bytes(&file.key, content.into());
     }
     batch.commit().await?;
     Ok(put)

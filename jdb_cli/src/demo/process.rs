@@ -5,9 +5,9 @@ use std::fs;
 /// Bytes that a process has caused to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IoCounts {
-    /// Bytes of pages made dirty for a block device (less those thrown away before they were written); 0 on a file
-    /// system in memory.
-    pub(crate) device_len: u64,
+    /// Bytes of pages made dirty for a block device (less those thrown away before they were written), whole folios at a
+    /// time: more than reaches the device. 0 on a file system in memory.
+    pub(crate) dirtied_len: u64,
 }
 
 impl IoCounts {
@@ -24,7 +24,7 @@ impl IoCounts {
     fn parse(text: &str) -> Option<Self> {
         let written = field(text, "write_bytes")?;
         let cancelled = field(text, "cancelled_write_bytes")?;
-        Some(Self { device_len: written.saturating_sub(cancelled) })
+        Some(Self { dirtied_len: written.saturating_sub(cancelled) })
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn counts_are_read_from_the_systems_text() {
         let io = "rchar: 9\nwrite_bytes: 8192\ncancelled_write_bytes: 4096\n";
-        assert_eq!(IoCounts::parse(io).map(|io| io.device_len), Some(4096));
+        assert_eq!(IoCounts::parse(io).map(|io| io.dirtied_len), Some(4096));
         let status = "VmHWM:\t   20 kB\nVmRSS:\t   10 kB\n";
         assert_eq!(Memory::parse(status).map(|m| (m.now, m.peak)), Some((10240, 20480)));
         assert!(IoCounts::parse("write_bytes: x\n").is_none());
