@@ -95,6 +95,9 @@ impl ValueLog {
         let seed = segment_seed(&self.config.secret, self.config.shard, number);
         let file = self.file_of(number).await?;
         let bytes = file.read_at(offset, len as usize).await?;
+        if bytes.len() as u64 != u64::from(len) {
+            return Err(corrupt("length of a footer's top", u64::from(len), bytes.len() as u64));
+        }
         let top = FooterTop::parse(&bytes, seed, offset).map_err(|fault| fault.in_file(&path))?;
         if top.summary().end != end {
             return Err(corrupt("end of a footer's segment", u64::from(end), u64::from(top.summary().end)));
