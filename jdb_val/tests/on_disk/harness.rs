@@ -49,7 +49,11 @@ pub(crate) fn put(ns: u64, name: &str, value: impl Into<Vec<u8>>) -> Op {
     Op { kind: RecordKind::Put, key: key(ns, name), value: Bytes::from(value.into()) }
 }
 
-pub(crate) async fn open(disk: &Disk, config: LogConfig, checkpoint: &Checkpoint) -> Result<(ValueLog, Recovered, Vec<Seen>)> {
+pub(crate) async fn open(
+    disk: &Disk,
+    config: LogConfig,
+    checkpoint: &Checkpoint,
+) -> Result<(ValueLog, Recovered, Vec<Seen>)> {
     let mut seen = Vec::new();
     let (log, recovered) = ValueLog::open(disk, config, checkpoint, &mut |record| {
         seen.push(Seen {
@@ -92,7 +96,9 @@ pub(crate) fn written(count: u32, value_len: usize) -> SimDisk {
         let (log, _, _) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
         let mut next = 1;
         for i in 0..count {
-            append(&log, &mut next, &[vec![put(7, &format!("key {i}"), vec![i as u8; value_len])]]).await.unwrap();
+            append(&log, &mut next, &[vec![put(7, &format!("key {i}"), vec![i as u8; value_len])]])
+                .await
+                .unwrap();
             log.sync().await.unwrap();
         }
     });
@@ -104,7 +110,11 @@ pub(crate) fn reopen(sim: &SimDisk, config: LogConfig) -> Result<(Recovered, Vec
     reopen_from(sim, config, Checkpoint::default())
 }
 
-pub(crate) fn reopen_from(sim: &SimDisk, config: LogConfig, checkpoint: Checkpoint) -> Result<(Recovered, Vec<Seen>)> {
+pub(crate) fn reopen_from(
+    sim: &SimDisk,
+    config: LogConfig,
+    checkpoint: Checkpoint,
+) -> Result<(Recovered, Vec<Seen>)> {
     let disk = Disk::sim(sim);
     run(sim, async move {
         let (_, recovered, seen) = open(&disk, config, &checkpoint).await?;
