@@ -266,7 +266,7 @@ impl ManifestFile {
     }
 
     /// Whether only a new file can take the next edit.
-    fn must_roll(&self) -> bool {
+    pub(super) fn must_roll(&self) -> bool {
         match self.status {
             Status::OtherLife => !planted(Plant::AppendToOldManifest),
             Status::Torn(_) => true,
