@@ -28,9 +28,10 @@ macro_rules! counts {
                 vec![$((stringify!($name), self.$name)),*]
             }
 
-            /// Changes each count.
-            pub fn each(&mut self, mut change: impl FnMut(&mut u64)) {
-                $(change(&mut self.$name);)*
+            /// 1 where something was hit: summed over cuts, in how many of them each kind took effect.
+            #[must_use]
+            pub fn hit(&self) -> Self {
+                Self { $($name: self.$name.min(1)),* }
             }
         }
 

@@ -278,9 +278,7 @@ fn every_kind_of_damage_is_common_at_the_boundaries_of_a_workload() {
             let counts = sim.power_cut(last * 8 + damage, config(1)).damage_counts();
             count += 1;
             total += counts;
-            let mut once = counts;
-            once.each(|n| *n = (*n).min(1));
-            hit += once;
+            hit += counts.hit();
         }
     }
     for ((name, cuts), (_, total)) in hit.rows().into_iter().zip(total.rows()) {
