@@ -328,10 +328,9 @@ impl Cut<'_> {
         let prefix = self.rng.chance(1, 2).then(|| self.rng.index(names.pending.len() + 1));
         let mut lost_before = false;
         for (index, pending) in std::mem::take(&mut names.pending).into_iter().enumerate() {
-            let keep = pending.synced
-                || self
-                    .whole(pending.token, all)
-                    .unwrap_or_else(|| prefix.map_or_else(|| self.rng.chance(1, 2), |count| index < count));
+            let drawn = || prefix.map_or_else(|| self.rng.chance(1, 2), |count| index < count);
+            let kept = self.whole(pending.token, all).unwrap_or_else(drawn);
+            let keep = pending.synced || kept && !names::stands_on_lost(&left, &pending.change);
             let counts = &mut self.counts;
             let [kept, lost] = match &pending.change {
                 names::Change::Link { .. } => [&mut counts.creates_kept, &mut counts.creates_lost],
