@@ -363,7 +363,8 @@ fn campaign(seed: u64, total: &mut Counts) -> Option<String> {
         }
         let config = SimConfig { seed: seed ^ round << 32, ..SimConfig::default() };
         let mut world = world.borrow_mut();
-        if world.poisoned || chance.below(3) > 0 {
+        // A failed sync may leave pages behind that look written and never will be: no process can tell, only the disk.
+        if world.poisoned || (sync_fails && disk.faults_hit() > 0) || chance.below(3) > 0 {
             disk = disk.power_cut(chance.below(1 << 40), config);
             world.hist.iter_mut().for_each(|commit| commit.cached = false);
             world.counts.cuts += 1;
