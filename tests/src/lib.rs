@@ -1,1 +1,4 @@
-//! x
+//! Whole-database tests
+pub mod oracle;
+pub mod rng;
+pub mod violation;
