@@ -8,7 +8,7 @@
 //! - *submitted*: given a sequence. *acknowledged*: answered `Ok`, so it and all before it survive the process.
 //!   *durable*: answered `Ok` to a `Sync` commit, `sync`, `flush` or `close`, so it survives a power cut.
 //! - *failed*: answered with an error: whole or not at all, also after a reopening.
-//! - A *fork* is the oracle of an image of the disk; it goes its own way.
+//! - An image of the disk goes its own way with an oracle that was *settled* on what the image shows.
 
 mod contents;
 mod search;
@@ -85,6 +85,8 @@ pub struct Commit {
     pub ops: Vec<Op>,
     /// What its caller was told.
     pub fate: Fate,
+    /// How many commits had been promised durable when this one was submitted: it proves them.
+    pub proves: usize,
 }
 
 /// What one shard must hold.
@@ -163,7 +165,7 @@ impl Oracle {
         }
         let last_seq = first_seq + ops.len() as u64 - 1;
         let hash = shard.hashes[shard.hashes.len() - 1];
-        shard.commits.push(Commit { first_seq, last_seq, ops, fate: Fate::Open });
+        shard.commits.push(Commit { first_seq, last_seq, ops, fate: Fate::Open, proves: shard.durable });
         let at = shard.commits.len();
         let hash = apply(&mut self.spaces, &shard.commits[at - 1].ops, at, hash);
         shard.hashes.push(hash);
@@ -231,6 +233,15 @@ impl Oracle {
     pub fn made_durable(&mut self, marks: &Marks) {
         for (shard, &mark) in self.shards.iter_mut().zip(&marks.0) {
             shard.durable = shard.durable.max(mark);
+        }
+    }
+
+    /// The commit with this last sequence, and all before it, were promised to survive a power cut.
+    pub fn commit_durable(&mut self, ns: Ns, seq: u64) {
+        if let Some(no) = self.spaces[usize::from(ns)].shard {
+            let shard = &mut self.shards[usize::from(no)];
+            let through = shard.commits.partition_point(|commit| commit.last_seq <= seq);
+            shard.durable = shard.durable.max(through);
         }
     }
 
@@ -318,6 +329,31 @@ impl Oracle {
         }
         next.rebuild();
         next
+    }
+
+    /// The timeline of a killed process that recovered to `marks`: what was not found there never was; what was durable
+    /// stays durable, the rest may still be lost to a power cut before recovery is over.
+    #[must_use]
+    pub fn truncated(&self, marks: &Marks) -> Self {
+        let mut next = self.clone();
+        for (shard, &mark) in next.shards.iter_mut().zip(&marks.0) {
+            shard.seq_floor = shard.seq_floor.max(shard.seq_answered);
+            shard.commits.truncate(mark);
+            shard.acknowledged = mark;
+            shard.durable = shard.durable.min(mark);
+        }
+        next.rebuild();
+        next
+    }
+
+    /// Whether a commit that `marks` leaves out was proven: a later commit was submitted after it had been promised
+    /// durable. Returns its sequence.
+    #[must_use]
+    pub fn proven_loss(&self, marks: &Marks) -> Option<u64> {
+        self.shards.iter().zip(&marks.0).find_map(|(shard, &mark)| {
+            let later = shard.commits.get(mark + 1..)?;
+            later.iter().any(|commit| commit.proves > mark).then(|| shard.commits[mark].last_seq)
+        })
     }
 
     /// Histories and hashes anew from the base and the commits that did not fail.

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 /// After what the database is looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum After {
+    /// Damage: nothing must be there, but it must be a moment of the model.
+    Damage,
     /// A power cut: what was promised durable must be there.
     PowerCut,
     /// The death of the process, or nothing at all: what was acknowledged must be there.
@@ -37,6 +39,7 @@ impl Oracle {
         let mut marks = Vec::with_capacity(self.shards.len());
         for (no, (shard, &hash)) in self.shards.iter().zip(&hashes).enumerate() {
             let lo = match after {
+                After::Damage => 0,
                 After::PowerCut => shard.durable,
                 After::Kill => shard.acknowledged,
             };
