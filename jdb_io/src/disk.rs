@@ -107,7 +107,7 @@ impl Disk {
     #[cfg(feature = "sim")]
     #[must_use]
     pub fn sim(sim: &SimDisk) -> Self {
-        Self(Inner::Sim(sim.clone()))
+        Self(Inner::Sim(sim.for_tasks()))
     }
 
     /// Opens a file. A symbolic link in the last place is refused.
