@@ -1,1 +1,1 @@
-//! x
+//! Benchmarks of jdb and of its parts: see `benches` and `examples`.

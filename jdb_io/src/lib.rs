@@ -16,6 +16,7 @@ pub mod error;
 pub mod file;
 pub mod plant;
 mod real;
+pub mod runtime;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod task;
@@ -25,3 +26,4 @@ pub use counters::Counters;
 pub use disk::{Disk, Driver, Entry, EntryKind, Lock, Mode};
 pub use error::{Error, Result};
 pub use file::File;
+pub use runtime::{Config as RuntimeConfig, runtime};

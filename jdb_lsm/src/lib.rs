@@ -1,1 +1,30 @@
-//! x
+//! The tree: memtables and levels of tables, read as one sorted map of versions.
+//!
+//! It knows engine keys, sequences and kinds; it knows no namespace and no value log. What a namespace drop hides comes
+//! in as a list of sequence ranges ([`Hidden`]), what a pointer leads to is the caller's business.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`tree`] | the newest [`Version`], replaced whole on every change |
+//! | [`version`] | what one read sees: memtables, then tables from new to old |
+//! | [`table`] | a table of the tree: what the MANIFEST says, its reader opened at first use |
+//! | [`merge`] | many sorted sources as one, in either direction |
+//! | [`scan`] | the visible rows of a range, one per key, in either direction |
+//! | [`flush`] | a memtable becomes a table |
+
+pub mod error;
+pub mod flush;
+pub mod hidden;
+pub mod merge;
+pub mod scan;
+pub mod table;
+pub mod tree;
+pub mod version;
+
+pub use error::{Error, Result};
+pub use flush::{Flushed, write_table};
+pub use hidden::{Hidden, SeqRange};
+pub use scan::{Row, Scan};
+pub use table::{Table, TableMeta};
+pub use tree::Tree;
+pub use version::{Found, Payload, Version};

@@ -1,1 +1,21 @@
-//! x
+//! The value log.
+pub mod append;
+pub mod error;
+pub mod footer;
+mod handles;
+pub mod layout;
+pub mod log;
+pub mod pos;
+mod proof;
+mod reader;
+pub mod record;
+mod replay;
+pub mod segment;
+mod sync;
+
+pub use append::{Appended, Placed};
+pub use error::{Error, Fault, Result};
+pub use log::{ChainSegment, Checkpoint, LogConfig, LogStats, Recovered, Recovery, Sealed, ValueLog};
+pub use pos::LogPos;
+pub use record::{Op, Record, RecordKind};
+pub use segment::SegmentHeader;

@@ -1,87 +1,165 @@
-//! The real disk through compio. (skeleton)
-use crate::{Counters, Driver, Entry, File, Lock, Mode, Result};
-use bytes::Bytes;
+//! The real disk through compio.
+//!
+//! Calls that only touch memory (page cache, inode) run on the thread; everything that may wait for the device runs
+//! through compio's ring or its thread pool and is counted as in flight until it is over.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this is what the rest asks instead"
+)]
+
+use crate::counters::Counters;
+use crate::disk::{Driver, Entry, EntryKind, Lock, Mode};
+use crate::error::{Error, Result};
+use crate::file::File;
+use compio::driver::DriverType;
+use compio::runtime::Runtime;
+pub(crate) use file::RealFile;
+use flight::Flight;
+use lock::RealLock;
+use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::rc::Rc;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
 
-#[derive(Debug)]
-pub(crate) struct RealDisk;
-#[derive(Debug)]
-pub(crate) struct RealFile;
+mod buffer;
+mod file;
+mod flight;
+mod handle;
+mod lock;
+mod sys;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 
-#[expect(unused_variables, reason = "skeleton")]
+/// The disk of this machine, driven by the runtime that this thread was in when it was made.
+#[derive(Debug)]
+pub(crate) struct RealDisk {
+    flight: Rc<Flight>,
+    driver: Driver,
+}
+
 impl RealDisk {
+    /// # Panics
+    /// Outside a compio runtime.
     pub(crate) fn new() -> Self {
-        Self
+        let driver = driver_of(Runtime::with_current(Runtime::driver_type));
+        Self { flight: Rc::default(), driver }
     }
+
     pub(crate) async fn open(&self, path: &Path, mode: Mode) -> Result<File> {
-        unimplemented!()
+        let file = self.blocking("open", path, move |path| sys::open(path, mode)).await?;
+        self.flight.count(|c| c.opens += 1);
+        let file = RealFile::new(file, path.to_owned(), self.flight.clone());
+        file.map(File::real).map_err(|error| Error::io("open", path, error))
     }
+
     pub(crate) async fn create_dir_all(&self, path: &Path) -> Result<()> {
-        unimplemented!()
+        self.blocking("create_dir", path, |path| std::fs::create_dir_all(path)).await
     }
+
     pub(crate) async fn list(&self, dir: &Path) -> Result<Vec<Entry>> {
-        unimplemented!()
+        self.blocking("list", dir, list).await
     }
+
     pub(crate) async fn remove(&self, path: &Path) -> Result<()> {
-        unimplemented!()
+        self.blocking("remove", path, |path| std::fs::remove_file(path)).await?;
+        self.flight.count(|c| c.removes += 1);
+        Ok(())
     }
+
     pub(crate) async fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        unimplemented!()
+        let to = to.to_owned();
+        self.blocking("rename", from, move |from| std::fs::rename(from, to)).await?;
+        self.flight.count(|c| c.renames += 1);
+        Ok(())
     }
+
     pub(crate) async fn sync_dir(&self, dir: &Path) -> Result<()> {
-        unimplemented!()
+        self.flight.count(|c| c.dir_syncs += 1);
+        self.blocking("sync_dir", dir, sys::sync_dir).await
     }
+
     pub(crate) async fn lock(&self, path: &Path) -> Result<Lock> {
-        unimplemented!()
+        RealLock::take(&self.flight, path).await.map(Lock::new)
     }
+
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        unimplemented!()
+        compio::runtime::spawn(task).detach();
     }
+
     pub(crate) async fn sleep(&self, time: Duration) {
-        unimplemented!()
+        compio::time::sleep(time).await;
     }
+
     pub(crate) fn now(&self) -> Duration {
-        unimplemented!()
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
     }
+
     pub(crate) fn unix_ms(&self) -> u64 {
-        unimplemented!()
+        // A clock before 1970 is 1970.
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
     }
+
     pub(crate) fn random(&self) -> Result<u128> {
-        unimplemented!()
+        sys::random().map_err(|error| Error::io("random", Path::new("operating system"), error))
     }
+
     pub(crate) fn counters(&self) -> Counters {
-        unimplemented!()
+        self.flight.counters()
     }
+
     pub(crate) fn driver(&self) -> Driver {
-        unimplemented!()
+        self.driver
     }
+
     pub(crate) fn in_flight(&self) -> usize {
-        unimplemented!()
+        self.flight.in_flight()
     }
+
     pub(crate) async fn drain(&self) {
-        unimplemented!()
+        self.flight.drain().await;
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        path: &Path,
+        call: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let owned = path.to_owned();
+        let result = self.flight.blocking(move || call(&owned)).await;
+        result.map_err(|error| Error::io(op, path, error))
     }
 }
 
-#[expect(unused_variables, reason = "skeleton")]
-impl RealFile {
-    pub(crate) fn path(&self) -> &Path {
-        unimplemented!()
+/// Our name for compio's driver.
+pub(crate) fn driver_of(driver: DriverType) -> Driver {
+    match driver {
+        DriverType::IoUring => Driver::IoUring,
+        DriverType::IOCP => Driver::Iocp,
+        DriverType::Poll => Driver::Poll,
     }
-    pub(crate) async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes> {
-        unimplemented!()
+}
+
+fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let meta = match entry.metadata() {
+            Ok(meta) => meta,
+            // Removed while we listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        entries.push(match meta.file_type() {
+            kind if kind.is_file() => Entry { name, kind: EntryKind::File, len: meta.len() },
+            kind if kind.is_dir() => Entry { name, kind: EntryKind::Dir, len: 0 },
+            _ => Entry { name, kind: EntryKind::Other, len: 0 },
+        });
     }
-    pub(crate) async fn write_at(&self, offset: u64, data: Vec<u8>) -> (Result<()>, Vec<u8>) {
-        unimplemented!()
-    }
-    pub(crate) async fn sync(&self) -> Result<()> {
-        unimplemented!()
-    }
-    pub(crate) async fn len(&self) -> Result<u64> {
-        unimplemented!()
-    }
-    pub(crate) async fn set_len(&self, len: u64) -> Result<()> {
-        unimplemented!()
-    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
 }

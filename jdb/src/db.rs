@@ -1,0 +1,99 @@
+//! The database: opening, namespaces, what concerns all of it.
+
+use crate::error::Result;
+use crate::namespace::Namespace;
+use crate::options::Options;
+use crate::write::Write;
+use jdb_base::NsId;
+use jdb_ns::{Durability, Manager, Stats};
+use std::rc::Rc;
+
+/// Opens the database at a path or with [`Options`]; makes it when there is none.
+///
+/// Takes the lock, reads the superblock and each shard's MANIFEST, replays the log that is in no table yet. Writes
+/// nothing to an existing database, so that it works with a full disk. Cost: the unflushed log, not the data.
+///
+/// Dropping the future leaves the directory as it was, or a database whose making the next call finishes.
+///
+/// # Errors
+/// [`Locked`](crate::ErrorKind::Locked) while another process has it open,
+/// [`NotADatabase`](crate::ErrorKind::NotADatabase) when the directory holds something else,
+/// [`Unsupported`](crate::ErrorKind::Unsupported) when a later version wrote it,
+/// [`Corrupt`](crate::ErrorKind::Corrupt) or [`NotFound`](crate::ErrorKind::NotFound) with the file for damage to what
+/// was durable, and the disk's.
+///
+/// # Panics
+/// Outside a compio runtime.
+pub async fn open(options: impl Into<Options>) -> Result<Db> {
+    let (disk, durability, options) = options.into().into_parts()?;
+    let manager = Manager::open(disk, options).await?;
+    Ok(Db { inner: Rc::new(Inner { manager, durability }) })
+}
+
+/// An open database. Clones are handles on the same one; it belongs to the thread that opened it.
+///
+/// [`Db::close`] makes everything durable. Dropping the last handle without it is safe, like the death of the process:
+/// everything acknowledged is there at the next open. The lock is given back when the background tasks have ended, at
+/// their next step.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pub(crate) inner: Rc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) manager: Manager,
+    pub(crate) durability: Durability,
+}
+
+impl Db {
+    /// The namespace with this id: a `u64`, a `u128`, a pair of `u64`s or 16 bytes. No file, no I/O, nothing to wait for;
+    /// it begins to exist with its first put.
+    #[must_use]
+    pub fn ns(&self, id: impl Into<NsId>) -> Namespace {
+        Namespace::new(self.inner.clone(), id.into())
+    }
+
+    /// Drops everything that is in a namespace now, in one record, however much it is. Scans that are under way still see
+    /// it; a namespace written again begins empty.
+    ///
+    /// # Errors
+    /// Those of [`Namespace::put`].
+    pub fn drop_ns(&self, id: impl Into<NsId>) -> Write {
+        let ns = id.into();
+        Write::new(self.inner.clone(), ns, vec![jdb_ns::drop_op(ns)])
+    }
+
+    /// Waits until everything that is visible now survives a power cut.
+    ///
+    /// # Errors
+    /// [`Stopped`](crate::ErrorKind::Stopped) when a sync failed.
+    pub async fn sync(&self) -> Result<()> {
+        Ok(self.inner.manager.sync().await?)
+    }
+
+    /// Brings everything that is visible now from the log into tables, so that the next open replays nothing of it.
+    ///
+    /// # Errors
+    /// The disk's; the database tries again by itself unless it stopped writing.
+    pub async fn flush(&self) -> Result<()> {
+        Ok(self.inner.manager.flush().await?)
+    }
+
+    /// Numbers about the database as of now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.manager.stats()
+    }
+
+    /// Finishes every write that was handed over, makes all durable and ends the background tasks. Other handles then
+    /// fail with [`Closed`](crate::ErrorKind::Closed) when they write.
+    ///
+    /// Dropping the future leaves the database open or closed; either is safe.
+    ///
+    /// # Errors
+    /// What kept something from being durable; the database is closed all the same.
+    pub async fn close(self) -> Result<()> {
+        Ok(self.inner.manager.close().await?)
+    }
+}

@@ -1,0 +1,144 @@
+//! Options: how a database is opened.
+
+use crate::error::{Error, Result};
+use jdb_io::Disk;
+use jdb_ns::{Durability, Recovery};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How a database is opened. A path is enough: it converts into the defaults.
+///
+/// ```
+/// use jdb::{Durability, Options};
+/// let options = Options { memory: 256 << 20, durability: Durability::Sync, ..Options::at("data") };
+/// assert_eq!(options.shards, 8);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Directory of the database; made when missing and [`Options::create`] is set.
+    pub path: PathBuf,
+    /// Shards of a new database: a power of two from 1 to 256, default 8, fixed for ever. More shards spread the work of
+    /// flushes over smaller steps; each costs about a kilobyte of memory, two small files and its own syncs.
+    pub shards: u16,
+    /// Memory for memtables and the block cache of the whole database, in bytes; default 64 MiB. The largest value or
+    /// batch in flight comes on top. More makes fewer, larger tables and keeps more of them at hand.
+    pub memory: usize,
+    /// Values up to this many bytes also stay in the index, where reads and scans find them without a second read;
+    /// default 128. Larger makes the index, and what its compaction writes, larger.
+    pub inline_max: usize,
+    /// What an acknowledgement promises when a write does not say; default [`Durability::Os`].
+    pub durability: Durability,
+    /// Longest time in which a commit acknowledged with [`Durability::Os`] is not yet safe from a power cut; default
+    /// 500 ms. Shorter makes more syncs.
+    pub sync_interval: Duration,
+    /// Longest time in which a commit is only in the log; default 60 s. Shorter makes more, smaller tables and quicker
+    /// opening after a crash.
+    pub flush_interval: Duration,
+    /// Whether a missing database is made; default yes.
+    pub create: bool,
+    /// Nothing is changed, no file is written; default no.
+    pub read_only: bool,
+    /// What to do about proven damage in the log; default [`Recovery::Strict`]: opening fails and names the place.
+    pub recovery: Recovery,
+    /// Sizes that follow from the others; for tests and experiments.
+    pub tuning: Tuning,
+    disk: Option<Disk>,
+}
+
+/// Sizes in bytes that otherwise follow from [`Options`]; for tests and experiments.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Tuning {
+    /// Length at which a segment of the value log is full; at least 4096, default 16 MiB.
+    pub segment_len: Option<u64>,
+    /// Bytes that all active memtables may hold together; default half of [`Options::memory`].
+    pub memtable_len: Option<usize>,
+    /// Bytes of log that may be in no table yet; default 128 MiB.
+    pub unflushed_len: Option<u64>,
+    /// Length of a data block, default 4096.
+    pub block_len: Option<usize>,
+}
+
+const SEGMENT_LEN: u64 = 16 << 20;
+const UNFLUSHED_LEN: u64 = 128 << 20;
+const BLOCK_LEN: usize = 4096;
+
+impl Options {
+    /// The defaults for a database in `path`.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            shards: 8,
+            memory: 64 << 20,
+            inline_max: 128,
+            durability: Durability::Os,
+            sync_interval: Duration::from_millis(500),
+            flush_interval: Duration::from_secs(60),
+            create: true,
+            read_only: false,
+            recovery: Recovery::Strict,
+            tuning: Tuning::default(),
+            disk: None,
+        }
+    }
+
+    /// Runs the database on this disk instead of the real one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn on_disk(self, disk: Disk) -> Self {
+        Self { disk: Some(disk), ..self }
+    }
+
+    pub(crate) fn into_parts(self) -> Result<(Disk, Durability, jdb_ns::Options)> {
+        if self.path.as_os_str().is_empty() {
+            return Err(Error::from(jdb_ns::Error::InvalidArgument { what: "path: empty" }));
+        }
+        let disk = self.disk.unwrap_or_else(Disk::real);
+        let options = jdb_ns::Options {
+            dir: self.path,
+            shards: self.shards,
+            memory: self.memory,
+            inline_max: self.inline_max,
+            sync_interval: self.sync_interval,
+            flush_interval: self.flush_interval,
+            create: self.create,
+            read_only: self.read_only,
+            recovery: self.recovery,
+            segment_len: self.tuning.segment_len.unwrap_or(SEGMENT_LEN),
+            memtable_len: self.tuning.memtable_len.unwrap_or(self.memory / 2),
+            unflushed_len: self.tuning.unflushed_len.unwrap_or(UNFLUSHED_LEN),
+            block_len: self.tuning.block_len.unwrap_or(BLOCK_LEN),
+        };
+        Ok((disk, self.durability, options))
+    }
+}
+
+impl From<&str> for Options {
+    fn from(path: &str) -> Self {
+        Self::at(path)
+    }
+}
+
+impl From<String> for Options {
+    fn from(path: String) -> Self {
+        Self::at(path)
+    }
+}
+
+impl From<&Path> for Options {
+    fn from(path: &Path) -> Self {
+        Self::at(path)
+    }
+}
+
+impl From<PathBuf> for Options {
+    fn from(path: PathBuf) -> Self {
+        Self::at(path)
+    }
+}
+
+impl From<&PathBuf> for Options {
+    fn from(path: &PathBuf) -> Self {
+        Self::at(path)
+    }
+}

@@ -1,0 +1,144 @@
+//! What is under way: operations that were handed to compio and are not over.
+//!
+//! Every operation runs as a task of its own, so that dropping the future that waits for it drops only the answer: the
+//! operation goes on, its memory stays valid, and it is counted down when it is over.
+//!
+//! Invariants
+//! - An operation is counted from before its submission until its result has arrived. A task that the runtime drops
+//!   without a result (the runtime goes away) is never counted down: its operation may still be running.
+//! - A lock that is let go while something is in flight is released when nothing is any more, or never.
+
+use crate::counters::Counters;
+use crate::task::Event;
+use compio::BufResult;
+use compio::buf::IntoInner;
+use compio::driver::op::Asyncify;
+use compio::runtime::JoinHandle;
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// The operations and counters of one disk, shared by its files and locks.
+#[derive(Default, Debug)]
+pub(crate) struct Flight {
+    in_flight: Cell<usize>,
+    counters: Cell<Counters>,
+    landed: Event,
+    let_go: RefCell<Vec<File>>,
+}
+
+impl Flight {
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters.get()
+    }
+
+    /// Changes the counters.
+    #[inline]
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        let mut counters = self.counters.get();
+        change(&mut counters);
+        self.counters.set(counters);
+    }
+
+    /// Waits until nothing is in flight.
+    pub(crate) async fn drain(&self) {
+        while self.in_flight.get() > 0 {
+            self.landed.wait().await;
+        }
+    }
+
+    /// Runs an operation to its end, whatever becomes of the future that this returns.
+    pub(crate) async fn run<T: 'static>(
+        self: &Rc<Self>,
+        operation: impl Future<Output = io::Result<T>> + 'static,
+    ) -> io::Result<T> {
+        let seat = Seat::take(self);
+        let task = compio::runtime::spawn(async move {
+            let result = operation.await;
+            seat.leave();
+            result
+        });
+        // A cancelled or panicked task is an error here; its seat stays taken, for its operation may go on.
+        Waiter(Some(task)).await?
+    }
+
+    /// Runs a slow call on a thread of compio's pool.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Rc<Self>,
+        call: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.run(async move {
+            let operation = Asyncify::new(move || BufResult(Ok(0), call()));
+            let BufResult(result, operation) = compio::runtime::submit(operation).await;
+            result?;
+            operation.into_inner()
+        })
+        .await
+    }
+
+    /// Closes a lock file, which releases the lock, as soon as nothing is in flight.
+    pub(crate) fn let_go(&self, lock: File) {
+        if self.in_flight.get() > 0 {
+            self.let_go.borrow_mut().push(lock);
+        }
+    }
+
+    fn land(&self) {
+        self.in_flight.set(self.in_flight.get() - 1);
+        if self.in_flight.get() == 0 {
+            self.let_go.take();
+            self.landed.notify();
+        }
+    }
+}
+
+impl Drop for Flight {
+    /// Locks still here wait for operations that nobody will hear of again: their descriptors stay open, so that no
+    /// other process takes the database over while the kernel may still be writing to it.
+    fn drop(&mut self) {
+        self.let_go.take().into_iter().for_each(std::mem::forget);
+    }
+}
+
+/// A place among the operations in flight. Dropping it does not give it back.
+struct Seat(Rc<Flight>);
+
+impl Seat {
+    fn take(flight: &Rc<Flight>) -> Self {
+        flight.in_flight.set(flight.in_flight.get() + 1);
+        Self(flight.clone())
+    }
+
+    fn leave(self) {
+        self.0.land();
+    }
+}
+
+/// Waits for a task. Dropped, it lets the task go on: a dropped [`JoinHandle`] would cancel it.
+struct Waiter<T>(Option<JoinHandle<T>>);
+
+impl<T> Future for Waiter<T> {
+    type Output = io::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Some(task) => Pin::new(task).poll(cx).map_err(io::Error::from),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for Waiter<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.detach();
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! System calls that the standard library does not make, each with a portable fallback behind the same function.
+#![cfg_attr(unix, expect(unsafe_code, reason = "system calls"))]
+
+use crate::disk::Mode;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Reads what is in the page cache: fills `data` up to `len` bytes without waiting for the device.
+///
+/// `true` when it is complete: `len` bytes, or fewer where the file ends. `false` when the rest (or everything) has to be
+/// read in another way, whatever the reason: not cached, not supported, an error that the other way will report.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn read_ready(file: &File, offset: u64, data: &mut Vec<u8>, len: usize) -> bool {
+    use std::os::fd::AsRawFd;
+    while data.len() < len {
+        let at = offset + data.len() as u64;
+        let room = len - data.len();
+        debug_assert!(room <= data.capacity() - data.len(), "room was reserved");
+        let part = libc::iovec { iov_base: data.spare_capacity_mut().as_mut_ptr().cast(), iov_len: room };
+        // SAFETY: `part` is one vector of `room` bytes of spare capacity that nobody else looks at; the call is over
+        // when it returns.
+        let count = unsafe { libc::preadv64v2(file.as_raw_fd(), &part, 1, at as _, libc::RWF_NOWAIT) };
+        match count {
+            // Linux 5.9 and 5.10 may say 0 without being at the end, so ask.
+            0 => return file.metadata().is_ok_and(|meta| meta.len() <= at),
+            1.. => {
+                // SAFETY: the kernel has written `count <= room` bytes behind the first `data.len()`.
+                unsafe { data.set_len(data.len() + count as usize) };
+            }
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Nothing is known about the page cache here.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn read_ready(_: &File, _: u64, _: &mut Vec<u8>, len: usize) -> bool {
+    len == 0
+}
+
+/// Writes a part of `data` at `offset`.
+#[cfg(unix)]
+pub(crate) fn write(file: &File, offset: u64, data: &[u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, data, offset)
+}
+
+/// Opens a regular file; neither a symbolic link in the last place nor anything else is opened.
+pub(crate) fn open(path: &Path, mode: Mode) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    match mode {
+        Mode::Read => &mut options,
+        Mode::ReadWrite => options.write(true),
+        Mode::CreateNew => options.write(true).create_new(true),
+        Mode::Truncate => options.write(true).create(true).truncate(true),
+    };
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        FILE_FLAG_OVERLAPPED | FILE_FLAG_OPEN_REPARSE_POINT,
+    );
+    open_regular(path, options)
+}
+
+/// Opens a lock file, which is made when missing.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, FILE_FLAG_OPEN_REPARSE_POINT);
+    open_regular(path, options)
+}
+
+#[cfg(unix)]
+fn open_regular(path: &Path, mut options: OpenOptions) -> io::Result<File> {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::OpenOptionsExt;
+    // Not blocking, else opening a FIFO waits for its other end. The standard library adds O_CLOEXEC.
+    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(not_regular());
+    }
+    // io_uring fails cold reads of a non-blocking descriptor instead of waiting for them.
+    // SAFETY: reads and sets flags of a descriptor that `file` keeps open.
+    let done = unsafe {
+        let flags = libc::fcntl(file.as_raw_fd(), libc::F_GETFL);
+        if flags < 0 {
+            flags
+        } else {
+            libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags & !libc::O_NONBLOCK)
+        }
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(file) }
+}
+
+#[cfg(windows)]
+fn open_regular(path: &Path, options: OpenOptions) -> io::Result<File> {
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+}
+
+/// For a completion port.
+#[cfg(windows)]
+const FILE_FLAG_OVERLAPPED: u32 = 0x4000_0000;
+/// Opens a symbolic link itself, which is then refused.
+#[cfg(windows)]
+const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+/// Opens a directory.
+#[cfg(windows)]
+const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
+/// Makes the names in a directory durable.
+#[cfg(unix)]
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(dir)?.sync_all()
+}
+
+/// Makes the names in a directory durable.
+#[cfg(windows)]
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    use std::os::windows::fs::OpenOptionsExt;
+    OpenOptions::new().read(true).write(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(dir)?.sync_all()
+}
+
+/// 128 random bits from the operating system.
+#[cfg(target_os = "linux")]
+pub(crate) fn random() -> io::Result<u128> {
+    let mut bytes = [0_u8; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let (start, len) = (bytes.as_mut_ptr().wrapping_add(filled), bytes.len() - filled);
+        // SAFETY: `start` points at `len` bytes of `bytes`.
+        match unsafe { libc::getrandom(start.cast(), len, 0) } {
+            count @ 0.. => filled += count as usize,
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
+    Ok(u128::from_le_bytes(bytes))
+}
+
+/// 128 random bits from the operating system.
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) fn random() -> io::Result<u128> {
+    let mut bytes = [0_u8; 16];
+    io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+/// 128 random bits, from hashers whose keys the standard library takes from the operating system.
+#[cfg(windows)]
+pub(crate) fn random() -> io::Result<u128> {
+    use std::hash::BuildHasher;
+    let half = |input: u64| u128::from(std::hash::RandomState::new().hash_one(input));
+    Ok(half(1) << 64 | half(2))
+}
+
+/// Asks the kernel to drop a file's clean pages.
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) fn evict(file: &File) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: advice about a descriptor that `file` keeps open; it touches no memory of ours.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+}

@@ -1,0 +1,28 @@
+//! Errors of the tree: those of its tables, and entries that no writer of ours makes.
+
+use std::path::PathBuf;
+
+/// What went wrong while the tree was read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A table could not be read or written.
+    #[error(transparent)]
+    Table(#[from] jdb_sst::Error),
+    /// The disk refused an operation.
+    #[error(transparent)]
+    Io(#[from] jdb_io::Error),
+    /// An entry of a verified block does not hold what its kind says.
+    #[error("{path}: {what} in entry {seq}")]
+    Entry {
+        /// The table, or the directory of the shard for an entry in memory.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+        /// Sequence of the entry.
+        seq: u64,
+    },
+}
+
+/// Result of the tree.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,93 @@
+//! A table of the tree: what the MANIFEST says about it, and its reader, opened at first use.
+//!
+//! Opening a database reads no table; a cold table costs its metadata only.
+
+use crate::error::Result;
+use jdb_base::SeqNo;
+use jdb_io::{BlockCache, Disk, Mode};
+use jdb_sst::SstReader;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// What the MANIFEST says about a table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TableMeta {
+    /// File number, never reused.
+    pub number: u32,
+    /// File length in bytes.
+    pub len: u64,
+    /// Entries.
+    pub count: u64,
+    /// Smallest engine key.
+    pub first_key: Vec<u8>,
+    /// Largest engine key.
+    pub last_key: Vec<u8>,
+    /// Oldest sequence.
+    pub seq_min: SeqNo,
+    /// Newest sequence.
+    pub seq_max: SeqNo,
+    /// Every namespace drop up to this sequence was applied to the table.
+    pub drop_seq: SeqNo,
+}
+
+/// A table of the tree.
+#[derive(Debug)]
+pub struct Table {
+    meta: TableMeta,
+    path: PathBuf,
+    disk: Disk,
+    cache: Option<(Rc<BlockCache>, u64)>,
+    reader: RefCell<Option<Rc<SstReader>>>,
+}
+
+impl Table {
+    /// The table in file `path`; nothing is opened.
+    #[must_use]
+    pub fn new(disk: &Disk, path: PathBuf, meta: TableMeta, cache: Option<Rc<BlockCache>>) -> Self {
+        let cache = cache.map(|cache| {
+            let file_id = cache.next_file_id();
+            (cache, file_id)
+        });
+        Self { meta, path, disk: disk.clone(), cache, reader: RefCell::new(None) }
+    }
+
+    /// What the MANIFEST says about it.
+    #[must_use]
+    pub fn meta(&self) -> &TableMeta {
+        &self.meta
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether `key` lies in its key range.
+    #[must_use]
+    pub fn covers(&self, key: &[u8]) -> bool {
+        self.meta.first_key.as_slice() <= key && key <= self.meta.last_key.as_slice()
+    }
+
+    /// Whether any key at or above `lower` and below `upper` lies in its key range.
+    #[must_use]
+    pub fn overlaps(&self, lower: &[u8], upper: Option<&[u8]>) -> bool {
+        lower <= self.meta.last_key.as_slice()
+            && upper.is_none_or(|upper| self.meta.first_key.as_slice() < upper)
+    }
+
+    /// Its reader, opened at the first call: one open, one read of the footer.
+    ///
+    /// # Errors
+    /// A missing, cut or damaged file.
+    pub async fn reader(&self) -> Result<Rc<SstReader>> {
+        if let Some(reader) = &*self.reader.borrow() {
+            return Ok(reader.clone());
+        }
+        let file = self.disk.open(&self.path, Mode::Read).await?;
+        let opened = SstReader::open(file, self.cache.clone()).await?;
+        // Another task may have opened it meanwhile: the first one stays.
+        Ok(self.reader.borrow_mut().get_or_insert(opened).clone())
+    }
+}

@@ -1,0 +1,120 @@
+//! What one read sees: memtables from new to old, then tables from new to old.
+//!
+//! Invariants
+//! - Every entry of a memtable or level-0 table is newer than every entry of the same key behind it.
+//! - The tables of a deeper level do not overlap and are sorted by key.
+
+use crate::error::{Error, Result};
+use crate::hidden::Hidden;
+use crate::table::Table;
+use bytes::Bytes;
+use jdb_base::{Kind, SeqNo, ValuePtr};
+use jdb_mem::Memtable;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Memtables and levels at one moment; never changed, only replaced. (The first memtable still takes entries; a read
+/// does not see those above its own sequence.)
+#[derive(Clone, Default, Debug)]
+pub struct Version {
+    /// From new to old; the first one takes new entries.
+    pub memtables: Vec<Rc<Memtable>>,
+    /// Level 0 from new to old, deeper ones by key.
+    pub levels: Vec<Vec<Rc<Table>>>,
+}
+
+/// What an entry holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Payload {
+    /// The key was deleted.
+    Tombstone,
+    /// The value.
+    Inline(Bytes),
+    /// Where the value is.
+    Pointer(ValuePtr),
+}
+
+/// The newest entry of a key that a read sees.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Its sequence.
+    pub seq: SeqNo,
+    /// What it holds.
+    pub payload: Payload,
+}
+
+impl Version {
+    /// The newest entry of `key` at or below `seq` that is not hidden; a tombstone is an entry.
+    ///
+    /// Answers without suspending while everything it needs is in memory. The caller keeps this Version pinned.
+    ///
+    /// # Errors
+    /// A table that cannot be read: never a wrong answer instead.
+    pub async fn get(&self, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
+        for memtable in &self.memtables {
+            if let Some(found) = get_in_memtable(memtable, key, seq, hidden)? {
+                return Ok(Some(found));
+            }
+        }
+        for table in self.tables() {
+            if !table.covers(key) || table.meta().seq_min > seq {
+                continue;
+            }
+            if let Some(found) = get_in_table(table, key, seq, hidden).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All tables, from new to old.
+    pub fn tables(&self) -> impl Iterator<Item = &Rc<Table>> {
+        self.levels.iter().flatten()
+    }
+}
+
+fn get_in_memtable(memtable: &Memtable, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
+    let mut seq = seq;
+    while let Some(entry) = memtable.get(key, seq) {
+        if !hidden.hides(entry.seq) {
+            let payload = match entry.kind {
+                Kind::Inline => Payload::Inline(Bytes::copy_from_slice(entry.value)),
+                kind => payload(kind, entry.value, Path::new("memtable"), entry.seq)?,
+            };
+            return Ok(Some(Found { seq: entry.seq, payload }));
+        }
+        let Some(older) = entry.seq.get().checked_sub(1) else { break };
+        seq = SeqNo::new(older);
+    }
+    Ok(None)
+}
+
+async fn get_in_table(table: &Table, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
+    let reader = table.reader().await?;
+    let mut seq = seq;
+    while let Some(entry) = reader.get(key, seq).await? {
+        if !hidden.hides(entry.seq) {
+            let payload = match entry.kind {
+                Kind::Inline => Payload::Inline(entry.value),
+                kind => payload(kind, &entry.value, table.path(), entry.seq)?,
+            };
+            return Ok(Some(Found { seq: entry.seq, payload }));
+        }
+        let Some(older) = entry.seq.get().checked_sub(1) else { break };
+        seq = SeqNo::new(older);
+    }
+    Ok(None)
+}
+
+/// Reads an entry's value bytes by its kind.
+pub(crate) fn payload(kind: Kind, value: &[u8], path: &Path, seq: SeqNo) -> Result<Payload> {
+    match kind {
+        Kind::Tombstone => Ok(Payload::Tombstone),
+        Kind::Inline => Ok(Payload::Inline(Bytes::copy_from_slice(value))),
+        Kind::Pointer => ValuePtr::decode(value).map(Payload::Pointer).ok_or_else(|| Error::Entry {
+            path: path.to_owned(),
+            what: "malformed value pointer",
+            seq: seq.get(),
+        }),
+    }
+}

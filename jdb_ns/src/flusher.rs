@@ -1,0 +1,242 @@
+//! The flusher of a shard: closed memtables become tables, in their order, and the replay position moves behind them.
+//!
+//! ```text
+//! log synced through the memtable -> table synced -> directory synced -> one MANIFEST record -> published
+//! ```
+//!
+//! The record holds the table **and** where replay starts from now on: recovery replays exactly what is in no table.
+
+use crate::drops::key_ranges;
+use crate::error::{Error, Result};
+use crate::filename::FileName;
+use crate::manifest::{Edit, FooterPlace, LiveDelta, Position, SegmentEntry, State, TableEntry};
+use crate::shard::{ClosedMemtable, Shard};
+use futures::future::{Either, select};
+use jdb_base::SeqNo;
+use jdb_io::plant::{Plant, planted};
+use jdb_lsm::{Flushed, Table, write_table};
+use jdb_sst::WriterOptions;
+use jdb_val::{ChainSegment, LogPos};
+use std::cell::RefCell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Time between two attempts after one failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs until the shard stops or must not write any more.
+pub(crate) async fn run(shard: Rc<Shard>) {
+    while !shard.stopping.get() && shard.poison.borrow().is_none() {
+        let oldest = shard.closed.borrow().front().cloned();
+        let Some(closed) = oldest else {
+            shard.wait_for_flush().await;
+            continue;
+        };
+        let result = shard.flush_one(&closed).await;
+        match result {
+            Ok(()) => {
+                shard.closed.borrow_mut().pop_front();
+                *shard.flush_error.borrow_mut() = None;
+                shard.count(|counts| counts.flushes += 1);
+                shard.flushed.notify();
+            }
+            Err(error) => {
+                *shard.flush_error.borrow_mut() = Some(error);
+                shard.flushed.notify();
+                let (due, timer) = (pin!(shard.flush_due.wait()), pin!(shard.disk.sleep(RETRY)));
+                select(due, timer).await;
+            }
+        }
+    }
+    shard.flushed.notify();
+}
+
+impl Shard {
+    /// Waits until a memtable is closed, and closes the active one when it is old enough.
+    async fn wait_for_flush(&self) {
+        let Some(since) = self.active.get().since else { return self.flush_due.wait().await };
+        let left = (since + self.settings.flush_interval).saturating_sub(self.disk.now());
+        if left.is_zero() {
+            return self.close_memtable();
+        }
+        let (due, timer) = (pin!(self.flush_due.wait()), pin!(self.disk.sleep(left)));
+        if let Either::Right(_) = select(due, timer).await {
+            self.close_memtable();
+        }
+    }
+
+    async fn flush_one(&self, closed: &ClosedMemtable) -> Result<()> {
+        if !planted(Plant::FlushBeforeLogSync) {
+            self.wait_synced(closed.end).await?;
+        }
+        let written = self.write_table(closed).await;
+        if let Err(error) = &written
+            && error.is_failed_sync()
+        {
+            self.poison(error);
+        }
+        let written = written?;
+        self.write_footers(closed.end).await;
+
+        let mut manifest = self.manifest.lock().await;
+        let (edit, gone) = self.flush_edit(&manifest.state, closed, written.as_ref());
+        // After an error the record may be whole on disk all the same: its table stays.
+        self.commit_edit(&mut manifest, &edit).await?;
+        let table = written.map(|flushed| {
+            let path = FileName::Table(flushed.meta.number).path(&self.dir);
+            Rc::new(Table::new(&self.disk, path, flushed.meta, Some(self.cache.clone())))
+        });
+        // Nothing is awaited between the commit and its publication.
+        self.tree.flushed(&closed.memtable, table);
+        if !gone.is_empty() {
+            let mut drops = self.drops.borrow().borrow().clone();
+            drops.remove(&gone);
+            *self.drops.borrow_mut() = Rc::new(RefCell::new(drops));
+        }
+        Ok(())
+    }
+
+    /// The table's file, durable with its name; `None` for a memtable without entries.
+    async fn write_table(&self, closed: &ClosedMemtable) -> Result<Option<Flushed>> {
+        let number = self.take_number();
+        let path = FileName::Table(number).path(&self.dir);
+        let options = WriterOptions { block_len: self.settings.block_len, ..WriterOptions::default() };
+        let written =
+            write_table(&self.disk, &path, number, options, &closed.memtable, jdb_val::record_len).await;
+        let flushed = match written {
+            Ok(flushed) => flushed,
+            Err(error) => {
+                // No MANIFEST names it: it may go at once, and goes at the next open otherwise.
+                drop(self.disk.remove(&path).await);
+                return Err(error.into());
+            }
+        };
+        if flushed.is_some() && !planted(Plant::NoTableDirSync) {
+            self.disk.sync_dir(&self.dir).await?;
+        }
+        Ok(flushed)
+    }
+
+    /// Writes the footers of segments that will be sealed by the flush through `end`. A footer is an index that can be
+    /// made again: a failure leaves the segment without one.
+    async fn write_footers(&self, end: LogPos) {
+        for segment in self.log.chain() {
+            let known = self.footers.borrow().contains_key(&segment.number);
+            if !segment.open && end_of(&segment) <= end && !known {
+                let place = self.log.write_footer(segment.number).await.ok();
+                let place = place.map(|(offset, len)| FooterPlace { offset, len });
+                self.footers.borrow_mut().insert(segment.number, place);
+            }
+        }
+    }
+
+    /// The one record that commits a flush, built under the MANIFEST's lock, and the drops that no table needs any more.
+    fn flush_edit(
+        &self,
+        state: &State,
+        closed: &ClosedMemtable,
+        flushed: Option<&Flushed>,
+    ) -> (Edit, Vec<SeqNo>) {
+        let mut edit = Edit {
+            replay_from: Some(position(closed.end)),
+            last_seq: Some(closed.last_seq.max(state.last_seq)),
+            unix_ms: Some(self.disk.unix_ms()),
+            next_number: Some(self.next_number.get().max(state.next_number)),
+            ..Edit::default()
+        };
+        if let Some(flushed) = flushed {
+            let meta = &flushed.meta;
+            edit.tables_added.push(TableEntry {
+                number: meta.number,
+                level: 0,
+                len: meta.len,
+                count: meta.count,
+                first_key: meta.first_key.clone().into(),
+                last_key: meta.last_key.clone().into(),
+                seq_min: meta.seq_min,
+                seq_max: meta.seq_max,
+                drop_seq: meta.drop_seq,
+                tombstones: flushed.tombstones,
+                hidden_len: 0,
+            });
+            edit.live_deltas = flushed
+                .live
+                .iter()
+                .map(|(&origin, live)| LiveDelta {
+                    origin,
+                    delta: i64::try_from(live.len).unwrap_or(i64::MAX),
+                })
+                .collect();
+            edit.live_deltas.sort_by_key(|delta| delta.origin);
+        }
+        let mut footers = self.footers.borrow_mut();
+        for segment in self.log.chain() {
+            if !segment.open && end_of(&segment) <= closed.end && !state.segments.contains_key(&segment.number) {
+                let footer = footers.remove(&segment.number).flatten();
+                let end_len = end_of(&segment).byte_offset();
+                edit.segments_sealed.push(SegmentEntry {
+                    number: segment.number,
+                    end: segment.end,
+                    pred: position(segment.pred),
+                    pred_last_seq: segment.pred_last_seq,
+                    seq_min: segment.seq_min,
+                    seq_max: segment.seq_max,
+                    len: footer.map_or(end_len, |f| (f.offset + u64::from(f.len)).max(end_len)),
+                    footer,
+                });
+            }
+        }
+        let gone = self.drops_as_of(state, closed.last_seq, flushed, &mut edit);
+        (edit, gone)
+    }
+
+    /// Drops whose log record the new replay position leaves behind go into the MANIFEST; those that no table needs any
+    /// more leave it, and the drop map: they are returned.
+    ///
+    /// Memtables need no look: those that stay hold only what is newer than every drop considered here.
+    fn drops_as_of(
+        &self,
+        state: &State,
+        last_seq: SeqNo,
+        flushed: Option<&Flushed>,
+        edit: &mut Edit,
+    ) -> Vec<SeqNo> {
+        let mut gone = Vec::new();
+        let drops = self.drops.borrow();
+        let drops = drops.borrow();
+        for drop in drops.iter() {
+            if drop.at > last_seq && !planted(Plant::DropMapOfNow) {
+                continue;
+            }
+            let known = state.drops.contains_key(&drop.at);
+            let needed = key_ranges(drop.ns).iter().any(|(lower, upper)| {
+                let covers = |first: &[u8], last: &[u8], drop_seq: SeqNo| {
+                    lower.as_slice() <= last
+                        && upper.as_deref().is_none_or(|upper| first < upper)
+                        && drop_seq < drop.at
+                };
+                state.tables.values().any(|t| covers(&t.first_key, &t.last_key, t.drop_seq))
+                    || flushed.is_some_and(|f| covers(&f.meta.first_key, &f.meta.last_key, f.meta.drop_seq))
+            });
+            if !needed {
+                gone.push(drop.at);
+            }
+            match (known, needed) {
+                (false, true) if !planted(Plant::ForgetDropBelowReplay) => edit.drops_added.push(*drop),
+                (true, false) => edit.drops_removed.push(drop.at),
+                _ => {}
+            }
+        }
+        gone
+    }
+}
+
+fn end_of(segment: &ChainSegment) -> LogPos {
+    LogPos::new(segment.number, segment.end)
+}
+
+/// A place in the log as the MANIFEST writes it.
+pub(crate) fn position(pos: LogPos) -> Position {
+    Position { segment: pos.segment, offset: pos.offset }
+}

@@ -1,0 +1,247 @@
+//! The manager: opens a database, spreads namespaces over its shards, closes it.
+
+use crate::account::Account;
+use crate::commit::{Committed, Durability};
+use crate::create;
+use crate::error::{Error, Result};
+use crate::filename;
+use crate::read::Scan;
+use crate::recovery::{Place, open_shard};
+use crate::shard::{Settings, Shard};
+use crate::stats::{ShardStats, Stats};
+use crate::superblock::Superblock;
+use crate::{flusher, syncer, writer};
+use bytes::Bytes;
+use futures::future::{join_all, try_join_all};
+use jdb_base::{NsId, key};
+use jdb_io::{BlockCache, Disk, Lock};
+use jdb_val::{Op, Recovery};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// What a database is opened with; the facade documents each field.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "documented where a user sets them, in the facade's Options")]
+pub struct Options {
+    pub dir: PathBuf,
+    pub shards: u16,
+    pub memory: usize,
+    pub inline_max: usize,
+    pub sync_interval: Duration,
+    pub flush_interval: Duration,
+    pub create: bool,
+    pub read_only: bool,
+    pub recovery: Recovery,
+    pub segment_len: u64,
+    pub memtable_len: usize,
+    pub unflushed_len: u64,
+    pub block_len: usize,
+}
+
+/// A shard whose unflushed log is longer than this is flushed when the database is closed, so that it opens at once.
+const CLOSE_FLUSH_LEN: u64 = 64 << 10;
+
+/// An open database.
+#[derive(Debug)]
+pub struct Manager {
+    disk: Disk,
+    dir: PathBuf,
+    superblock: Superblock,
+    shards: Vec<Rc<Shard>>,
+    account: Rc<Account>,
+    cache: Rc<BlockCache>,
+}
+
+impl Manager {
+    /// Opens, or makes, the database in `options.dir`: takes its lock, reads the superblock, recovers all shards at once.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::NotADatabase`], [`Error::Unsupported`], damage to what was durable, the disk's.
+    pub async fn open(disk: Disk, options: Options) -> Result<Self> {
+        check_options(&options)?;
+        let (lock, superblock) = create::open_or_create(&disk, &options).await?;
+        let lock = Rc::new(lock);
+        let account = Rc::new(Account::new(options.memtable_len, options.unflushed_len));
+        let cache = Rc::new(BlockCache::new(options.memory as u64 / 4));
+        let settings = Settings {
+            inline_max: options.inline_max,
+            sync_interval: options.sync_interval,
+            flush_interval: options.flush_interval,
+            block_len: options.block_len,
+            read_only: options.read_only,
+        };
+        let shards = try_join_all((0..superblock.shard_count).map(|index| {
+            let place = Place {
+                index,
+                dir: options.dir.join(filename::shard_dir(index)),
+                disk: disk.clone(),
+                secret: superblock.secret,
+                segment_len: options.segment_len,
+                recovery: options.recovery,
+                account: account.clone(),
+                cache: cache.clone(),
+            };
+            open_shard(place, settings.clone())
+        }))
+        .await?;
+        if !options.read_only {
+            for shard in &shards {
+                spawn_tasks(&disk, shard, &lock);
+            }
+        }
+        Ok(Self { disk, dir: options.dir, superblock, shards, account, cache })
+    }
+
+    /// Commits `ops`, which all belong to `ns`, as one batch.
+    ///
+    /// The shard owns the commit once this future was polled; dropping it later drops only the answer.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Closed`], [`Error::ReadOnly`], [`Error::Poisoned`], a full disk, the disk's.
+    pub async fn commit(&self, ns: NsId, ops: Vec<Op>, durability: Durability) -> Result<Committed> {
+        check_ops(&ops)?;
+        let shard = self.shard(ns);
+        if ops.is_empty() {
+            shard.check_writable()?;
+            return Ok(shard.committed(shard.visible.get(), shard.inserted.get()));
+        }
+        shard.commit(ops, durability)?.wait().await
+    }
+
+    /// The newest value of `key` in `ns`.
+    ///
+    /// # Errors
+    /// What cannot be read or is damaged; never a wrong answer.
+    pub async fn get(&self, ns: NsId, key: &[u8]) -> Result<Option<Bytes>> {
+        if key.len() > key::KEY_LEN_MAX {
+            return Ok(None);
+        }
+        self.shard(ns).get(ns, key).await
+    }
+
+    /// A walk over the rows of `ns` with `lower <= key`, and `key < upper` when there is one, as of now.
+    #[must_use]
+    pub fn scan(&self, ns: NsId, lower: &[u8], upper: Option<&[u8]>) -> Scan {
+        Scan::new(self.shard(ns).clone(), ns, lower, upper)
+    }
+
+    /// Makes everything durable that is visible now, in all shards.
+    ///
+    /// # Errors
+    /// The first shard's that could not.
+    pub async fn sync(&self) -> Result<()> {
+        join_all(self.shards.iter().map(|shard| shard.sync())).await.into_iter().collect()
+    }
+
+    /// Brings everything that is visible now into tables, in all shards.
+    ///
+    /// # Errors
+    /// The first shard's that could not.
+    pub async fn flush(&self) -> Result<()> {
+        join_all(self.shards.iter().map(|shard| shard.flush())).await.into_iter().collect()
+    }
+
+    /// Finishes what was handed over, makes it durable, ends all tasks and waits until no I/O is in flight.
+    ///
+    /// # Errors
+    /// The first that kept something from being durable; the database is closed all the same.
+    pub async fn close(&self) -> Result<()> {
+        let closed = join_all(self.shards.iter().map(|shard| shard.close(CLOSE_FLUSH_LEN))).await;
+        self.disk.drain().await;
+        closed.into_iter().collect()
+    }
+
+    /// Ends all tasks at their next step, without any I/O.
+    pub fn stop(&self) {
+        for shard in &self.shards {
+            shard.stop();
+        }
+    }
+
+    /// Numbers about the database; costs a walk over its shards.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            driver: self.disk.driver(),
+            io: self.disk.counters(),
+            memtable_len: self.account.memory_len(),
+            cache_len: self.cache.len(),
+            shards: self.shards.iter().map(|shard| ShardStats::of(shard)).collect(),
+        }
+    }
+
+    /// Public id of the database's history.
+    #[must_use]
+    pub fn history_id(&self) -> [u8; 16] {
+        self.superblock.history
+    }
+
+    /// Directory of the database.
+    #[must_use]
+    pub fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    fn shard(&self, ns: NsId) -> &Rc<Shard> {
+        let hash = xxh3_64_with_seed(&ns.id().to_be_bytes(), self.superblock.hash_seed);
+        let index = hash as usize & (self.shards.len() - 1);
+        #[expect(clippy::indexing_slicing, reason = "masked by a power of two, the number of shards")]
+        &self.shards[index]
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The three tasks of a shard. They hold the database's lock: it is free once the last of them has ended.
+fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>) {
+    let spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()>>>| {
+        let (shard, lock) = (shard.clone(), lock.clone());
+        shard.tasks.set(shard.tasks.get() + 1);
+        disk.spawn(async move {
+            task.await;
+            drop(lock);
+            shard.tasks.set(shard.tasks.get() - 1);
+            shard.task_over.notify();
+        });
+    };
+    spawn(Box::pin(writer::run(shard.clone())));
+    spawn(Box::pin(syncer::run(shard.clone())));
+    spawn(Box::pin(flusher::run(shard.clone())));
+}
+
+fn check_options(options: &Options) -> Result<()> {
+    if !options.shards.is_power_of_two() || options.shards > filename::SHARD_COUNT_MAX {
+        return Err(Error::InvalidArgument { what: "shards: not a power of two from 1 to 256" });
+    }
+    if options.segment_len < 4096 {
+        return Err(Error::InvalidArgument { what: "segment_len: below 4096" });
+    }
+    Ok(())
+}
+
+fn check_ops(ops: &[Op]) -> Result<()> {
+    let too_large = |what, len: usize, max: usize| Error::TooLarge { what, len: len as u64, max: max as u64 };
+    if ops.len() > key::BATCH_COUNT_MAX {
+        return Err(too_large("batch operations", ops.len(), key::BATCH_COUNT_MAX));
+    }
+    let mut batch_len = 0usize;
+    for op in ops {
+        if op.key.len() > key::ENGINE_KEY_LEN_MAX {
+            return Err(too_large("key", op.key.len(), key::KEY_LEN_MAX));
+        }
+        if op.value.len() > key::VALUE_LEN_MAX {
+            return Err(too_large("value", op.value.len(), key::VALUE_LEN_MAX));
+        }
+        batch_len = batch_len.saturating_add(op.key.len() + op.value.len());
+    }
+    if batch_len > key::BATCH_LEN_MAX {
+        return Err(too_large("batch bytes", batch_len, key::BATCH_LEN_MAX));
+    }
+    Ok(())
+}

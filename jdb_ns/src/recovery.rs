@@ -1,0 +1,237 @@
+//! Opening a shard: what the MANIFEST says, then the log from its replay position on.
+//!
+//! ```text
+//! MANIFEST read -> MANIFEST and directory synced -> log replayed into a memtable -> recovered tail synced
+//!               -> files that nothing names removed -> served
+//! ```
+//!
+//! Cost follows the unflushed log: no table and no footer is opened. Every open is treated as unclean, and opening writes
+//! nothing, so that it needs no space and can be cut at any point, again and again.
+
+use crate::account::Account;
+use crate::drops::DropMap;
+use crate::error::{Error, Result};
+use crate::filename::FileName;
+use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
+use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
+use jdb_base::{Kind, ValuePtr};
+use jdb_io::plant::{Plant, planted};
+use jdb_io::task::Event;
+use jdb_io::{BlockCache, Disk, EntryKind};
+use jdb_lsm::{Table, TableMeta, Tree};
+use jdb_val::{Checkpoint, LogConfig, LogPos, Record, RecordKind, Recovery, Sealed, ValueLog};
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Where a shard lies and what it shares with the others.
+pub(crate) struct Place {
+    pub(crate) index: u16,
+    pub(crate) dir: PathBuf,
+    pub(crate) disk: Disk,
+    pub(crate) secret: [u8; 16],
+    pub(crate) segment_len: u64,
+    pub(crate) recovery: Recovery,
+    pub(crate) account: Rc<Account>,
+    pub(crate) cache: Rc<BlockCache>,
+}
+
+/// Opens a shard and brings back everything that its log holds.
+///
+/// # Errors
+/// Damage to what was durable, named by file and offset; the disk's errors.
+pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Shard>> {
+    let Place { index, dir, disk, secret, segment_len, recovery, account, cache } = place;
+    let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index)).await?;
+    let mut manifest = Manifest { file: loaded.file, state: loaded.state };
+    if !settings.read_only {
+        manifest.file.sync_at_open().await?;
+    }
+    let state = manifest.state.clone();
+    check_tables(&disk, &dir, &state).await?;
+
+    let config = LogConfig { dir: dir.clone(), secret, shard: u32::from(index), segment_len, recovery, ..LogConfig::default() };
+    let tree = Tree::new(levels(&disk, &dir, &state, &cache));
+    let mut drops = DropMap::default();
+    for drop in state.drops.values() {
+        drops.add(*drop);
+    }
+    let drops = RefCell::new(drops);
+    let memtable = tree.active();
+    let mut pointer = Vec::with_capacity(ValuePtr::ENCODED_LEN_MAX);
+    let mut replay = |record: &Record<'_>| match record.kind {
+        RecordKind::Put if record.value.len() <= settings.inline_max => {
+            memtable.insert(record.key, record.seq, Kind::Inline, record.value);
+        }
+        RecordKind::Put => {
+            pointer.clear();
+            let (segment, offset) = (record.pos.segment, record.pos.offset);
+            ValuePtr { segment, offset, len: record.value.len() as u32 }.encode(&mut pointer);
+            memtable.insert(record.key, record.seq, Kind::Pointer, &pointer);
+        }
+        RecordKind::Delete => memtable.insert(record.key, record.seq, Kind::Tombstone, &[]),
+        RecordKind::Drop => {
+            if let Some(drop) = crate::writer::decode_drop(record.key, record.value, record.seq) {
+                drops.borrow_mut().add(drop);
+            }
+        }
+        _ => {}
+    };
+    let (log, recovered) = ValueLog::open(&disk, config, &checkpoint(&state), &mut replay).await?;
+
+    let next_number = if planted(Plant::ReuseFileNumber) {
+        state.next_number.max(recovered.end.segment.saturating_add(1))
+    } else {
+        state.next_number.max(recovered.max_number.saturating_add(1))
+    };
+    if !settings.read_only {
+        remove_unknown(&disk, &dir, &state).await?;
+    }
+    let found = recovered.last_seq.max(state.last_seq);
+    let shard = Rc::new(Shard {
+        index,
+        dir,
+        disk,
+        settings,
+        account: account.clone(),
+        cache,
+        log,
+        tree,
+        drops: RefCell::new(Rc::new(drops)),
+        manifest: futures::lock::Mutex::new(manifest),
+        next_number: Cell::new(next_number.max(1)),
+        visible: Cell::new(found),
+        inserted: Cell::new(recovered.end),
+        life: Cell::new(Life::Unstarted { found }),
+        queue: RefCell::default(),
+        queued: Event::new(),
+        unsynced: RefCell::default(),
+        dirty_since: Cell::new(None),
+        sync_wanted: Cell::new(false),
+        sync_due: Event::new(),
+        synced: Event::new(),
+        active: Cell::new(ActiveMemtable::default()),
+        closed: RefCell::default(),
+        flush_due: Event::new(),
+        flushed: Event::new(),
+        flush_error: RefCell::new(None),
+        footers: RefCell::default(),
+        poison: RefCell::new(None),
+        closing: Cell::new(false),
+        stopping: Cell::new(false),
+        writer_over: Cell::new(false),
+        tasks: Cell::new(0),
+        task_over: Event::new(),
+        counts: Cell::default(),
+    });
+    account.add_shard(Rc::downgrade(&shard));
+    if recovered.replayed_len > 0 {
+        shard.grew(memtable.arena_len(), recovered.replayed_len);
+    }
+    Ok(shard)
+}
+
+/// What the log must know of the MANIFEST.
+fn checkpoint(state: &State) -> Checkpoint {
+    Checkpoint {
+        replay_from: log_pos(state.replay_from),
+        last_seq: state.last_seq,
+        sealed: state.segments.iter().map(|(&number, segment)| (number, sealed(segment))).collect(),
+        next_number: state.next_number,
+    }
+}
+
+fn sealed(segment: &SegmentEntry) -> Sealed {
+    Sealed {
+        end: segment.end,
+        pred: log_pos(segment.pred),
+        seq_min: segment.seq_min,
+        seq_max: segment.seq_max,
+        footer: segment.footer.map(|footer| (footer.offset, footer.len)),
+    }
+}
+
+fn log_pos(position: Position) -> LogPos {
+    LogPos::new(position.segment, position.offset)
+}
+
+/// Every table that the MANIFEST names must be there in its full length; their contents are checked when they are read.
+async fn check_tables(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
+    let entries = disk.list(dir).await?;
+    for table in state.tables.values() {
+        let name = FileName::Table(table.number).to_string();
+        let path = dir.join(&name);
+        let found = entries
+            .binary_search_by(|entry| entry.name.as_str().cmp(&name))
+            .ok()
+            .and_then(|i| entries.get(i));
+        match found {
+            Some(entry) if entry.kind == EntryKind::File && entry.len == table.len => {}
+            Some(entry) if entry.kind == EntryKind::File => {
+                let (expected, found) = (table.len, entry.len);
+                let offset = expected.min(found);
+                return Err(Error::Corrupt { path, what: "table length", offset, expected, found });
+            }
+            _ => return Err(Error::Missing { path, what: "table" }),
+        }
+    }
+    Ok(())
+}
+
+/// The tables of the MANIFEST by level: level 0 from new to old, deeper ones by key.
+fn levels(disk: &Disk, dir: &Path, state: &State, cache: &Rc<BlockCache>) -> Vec<Vec<Rc<Table>>> {
+    let depth = state.tables.values().map(|table| usize::from(table.level) + 1).max().unwrap_or(0);
+    let mut levels = vec![Vec::new(); depth];
+    for table in state.tables.values() {
+        let path = FileName::Table(table.number).path(dir);
+        if let Some(level) = levels.get_mut(usize::from(table.level)) {
+            level.push(Rc::new(Table::new(disk, path, table_meta(table), Some(cache.clone()))));
+        }
+    }
+    for (depth, level) in levels.iter_mut().enumerate() {
+        if depth == 0 {
+            level.sort_by_key(|table| std::cmp::Reverse(table.meta().seq_max));
+        } else {
+            level.sort_by(|a, b| a.meta().first_key.cmp(&b.meta().first_key));
+        }
+    }
+    levels
+}
+
+fn table_meta(table: &TableEntry) -> TableMeta {
+    TableMeta {
+        number: table.number,
+        len: table.len,
+        count: table.count,
+        first_key: table.first_key.to_vec(),
+        last_key: table.last_key.to_vec(),
+        seq_min: table.seq_min,
+        seq_max: table.seq_max,
+        drop_seq: table.drop_seq,
+    }
+}
+
+/// Removes what a crash left behind: tables and packs that the MANIFEST does not name, segments below the replay position
+/// that it does not name, a MANIFEST that was never renamed. Everything else stays, also files that are not ours.
+async fn remove_unknown(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
+    for entry in disk.list(dir).await? {
+        let Some(name) = FileName::parse(&entry.name).filter(|_| entry.kind == EntryKind::File) else {
+            continue;
+        };
+        let unknown = match name {
+            FileName::Table(number) => !state.tables.contains_key(&number),
+            FileName::Pack(number) => !state.packs.contains_key(&number),
+            FileName::Segment(number) => {
+                let below = number < state.replay_from.segment
+                    || (planted(Plant::RemoveUnknownSegments) && number > state.replay_from.segment);
+                below && !state.segments.contains_key(&number)
+            }
+            FileName::ManifestTmp => true,
+            FileName::Manifest => false,
+        };
+        if unknown {
+            disk.remove(&name.path(dir)).await?;
+        }
+    }
+    Ok(())
+}

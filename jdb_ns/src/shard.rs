@@ -1,0 +1,375 @@
+//! A shard: one tree, one value log and one MANIFEST for all namespaces that hash to it.
+//!
+//! ```text
+//! commit -> queue -> writer: one write to the log -> memtable -> answered (Os)
+//!                      |-> syncer: one sync for all that wait ------> answered (Sync)
+//!                      |-> flusher: closed memtable -> table -> MANIFEST -> published
+//! ```
+//!
+//! Invariants
+//! - The shard owns every mutation and every file; a caller's future owns nothing but its wait for the answer.
+//! - Records enter the memtable in log order, whole batches at once, and only after their write.
+//! - One edit of the MANIFEST at a time, built under its lock. It is the only commit point.
+//! - A read takes its sequence, its Version and its drop map in one step ([`Shard::view`]).
+//! - After a failed sync nothing is written any more until the database is opened again; reads go on.
+
+use crate::account::Account;
+use crate::commit::{Committed, Durability, Pending, Reply, Unsynced};
+use crate::drops::DropMap;
+use crate::error::{Error, Result};
+use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
+use jdb_base::{NsId, SeqNo};
+use jdb_io::task::Event;
+use jdb_io::{BlockCache, Disk};
+use jdb_lsm::{Tree, Version};
+use jdb_mem::Memtable;
+use jdb_val::{LogPos, Op, ValueLog};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a shard is run with.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Values up to this length also stay in the index.
+    pub(crate) inline_max: usize,
+    /// Longest time in which an acknowledged commit is not yet synced.
+    pub(crate) sync_interval: Duration,
+    /// Longest time in which a commit is only in the log.
+    pub(crate) flush_interval: Duration,
+    /// Target length of a data block in bytes.
+    pub(crate) block_len: usize,
+    /// Nothing may be changed.
+    pub(crate) read_only: bool,
+}
+
+/// A shard of an open database.
+pub(crate) struct Shard {
+    pub(crate) index: u16,
+    pub(crate) dir: PathBuf,
+    pub(crate) disk: Disk,
+    pub(crate) settings: Settings,
+    pub(crate) account: Rc<Account>,
+    pub(crate) cache: Rc<BlockCache>,
+    pub(crate) log: ValueLog,
+    pub(crate) tree: Tree,
+    /// Shared by the Versions of reads; replaced when an interval leaves.
+    pub(crate) drops: RefCell<Rc<RefCell<DropMap>>>,
+    pub(crate) manifest: futures::lock::Mutex<Manifest>,
+    pub(crate) next_number: Cell<u32>,
+
+    /// Newest sequence that reads see.
+    pub(crate) visible: Cell<SeqNo>,
+    /// Where the first record lies that is not in a memtable yet.
+    pub(crate) inserted: Cell<LogPos>,
+    /// Sequence that this life starts at, once it is durable.
+    pub(crate) life: Cell<Life>,
+
+    pub(crate) queue: RefCell<VecDeque<Pending>>,
+    /// Something is in the queue, or the shard stops.
+    pub(crate) queued: Event,
+    pub(crate) unsynced: RefCell<Vec<Unsynced>>,
+    /// When the oldest unsynced record was written, on the disk's clock.
+    pub(crate) dirty_since: Cell<Option<Duration>>,
+    pub(crate) sync_wanted: Cell<bool>,
+    /// A sync is wanted, or there is something to sync.
+    pub(crate) sync_due: Event,
+    /// A sync is over, or the shard stopped writing.
+    pub(crate) synced: Event,
+
+    pub(crate) active: Cell<ActiveMemtable>,
+    pub(crate) closed: RefCell<VecDeque<ClosedMemtable>>,
+    /// A memtable was closed, or the shard stops.
+    pub(crate) flush_due: Event,
+    /// An attempt to flush is over.
+    pub(crate) flushed: Event,
+    /// Why the last attempt to flush failed.
+    pub(crate) flush_error: RefCell<Option<Error>>,
+
+    /// Footers written and not yet in the MANIFEST; `None`: could not be written.
+    pub(crate) footers: RefCell<BTreeMap<u32, Option<FooterPlace>>>,
+
+    pub(crate) poison: RefCell<Option<Poison>>,
+    /// No new commit is taken any more.
+    pub(crate) closing: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
+    pub(crate) writer_over: Cell<bool>,
+    pub(crate) tasks: Cell<usize>,
+    pub(crate) task_over: Event,
+    pub(crate) counts: Cell<Counts>,
+}
+
+/// Where this life's sequences begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Life {
+    /// Nothing was written in this life yet; the last sequence that recovery found.
+    Unstarted { found: SeqNo },
+    /// The start is in the MANIFEST.
+    Started,
+}
+
+/// The memtable that takes entries now.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct ActiveMemtable {
+    /// Bytes of its arena at the last look.
+    pub(crate) memory_len: usize,
+    /// Bytes of log that only it covers.
+    pub(crate) log_len: u64,
+    /// When its first entry came, on the disk's clock.
+    pub(crate) since: Option<Duration>,
+}
+
+/// A memtable that waits for its flush.
+#[derive(Clone, Debug)]
+pub(crate) struct ClosedMemtable {
+    pub(crate) memtable: Rc<Memtable>,
+    /// Replay starts here once it is flushed.
+    pub(crate) end: LogPos,
+    /// The newest sequence in it and before it.
+    pub(crate) last_seq: SeqNo,
+}
+
+/// Why nothing is written any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Poison {
+    path: PathBuf,
+    why: Arc<str>,
+}
+
+/// What the shard has done since it was opened.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Counts {
+    pub(crate) commits: u64,
+    pub(crate) groups: u64,
+    pub(crate) put_len: u64,
+    pub(crate) flushes: u64,
+    pub(crate) syncs: u64,
+    pub(crate) stalled: Duration,
+}
+
+/// The MANIFEST and the state that it adds up to: together the only commit point.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    pub(crate) file: ManifestFile,
+    pub(crate) state: State,
+}
+
+/// What one read sees: a sequence, and everything needed to answer as of it.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) seq: SeqNo,
+    pub(crate) version: Rc<Version>,
+    pub(crate) drops: Rc<RefCell<DropMap>>,
+}
+
+impl Shard {
+    /// Sequence, Version and drop map of this moment, taken in one step.
+    pub(crate) fn view(&self) -> View {
+        View { seq: self.visible.get(), version: self.tree.version(), drops: self.drops.borrow().clone() }
+    }
+
+    /// Hands a commit over. From here on it belongs to the shard.
+    ///
+    /// # Errors
+    /// The shard is closed, read-only or stopped writing.
+    pub(crate) fn commit(self: &Rc<Self>, ops: Vec<Op>, durability: Durability) -> Result<Rc<Reply>> {
+        self.check_writable()?;
+        if self.closing.get() {
+            return Err(Error::Closed);
+        }
+        let len = ops.iter().map(|op| op.key.len() + op.value.len()).sum();
+        let reply = Rc::new(Reply::default());
+        self.queue.borrow_mut().push_back(Pending { ops, len, durability, reply: reply.clone() });
+        self.queued.notify();
+        Ok(reply)
+    }
+
+    /// Waits until the log is durable through `end`.
+    ///
+    /// # Errors
+    /// The shard stopped writing before.
+    pub(crate) async fn wait_synced(&self, end: LogPos) -> Result<()> {
+        loop {
+            if self.log.synced() >= end {
+                return Ok(());
+            }
+            self.check_poison()?;
+            if self.stopping.get() {
+                return Err(Error::Closed);
+            }
+            self.want_sync();
+            self.synced.wait().await;
+        }
+    }
+
+    /// Makes durable what is visible now.
+    pub(crate) async fn sync(&self) -> Result<()> {
+        let end = self.inserted.get();
+        self.wait_synced(end).await
+    }
+
+    /// Brings everything that is visible now into tables and moves the replay position behind it.
+    ///
+    /// # Errors
+    /// Why the attempt failed; the shard tries again by itself unless it stopped writing.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        self.check_writable()?;
+        self.close_memtable();
+        let target = self.inserted.get();
+        *self.flush_error.borrow_mut() = None;
+        self.flush_due.notify();
+        loop {
+            if self.closed.borrow().front().is_none_or(|closed| closed.end > target) {
+                return Ok(());
+            }
+            self.flushed.wait().await;
+            self.check_poison()?;
+            if let Some(error) = &*self.flush_error.borrow() {
+                return Err(error.again());
+            }
+            if self.stopping.get() {
+                return Err(Error::Closed);
+            }
+        }
+    }
+
+    /// Finishes what is queued, makes it durable (in tables, when more than `flush_len` bytes of log are in none) and ends
+    /// the tasks.
+    pub(crate) async fn close(&self, flush_len: u64) -> Result<()> {
+        let mut result = Ok(());
+        if self.tasks.get() > 0 && !self.stopping.get() {
+            self.closing.set(true);
+            self.queued.notify();
+            while !self.writer_over.get() {
+                self.task_over.wait().await;
+            }
+            let unflushed = !self.closed.borrow().is_empty() || self.active.get().log_len > flush_len;
+            result = if unflushed { self.flush().await } else { self.sync().await };
+        }
+        self.stop();
+        while self.tasks.get() > 0 {
+            self.task_over.wait().await;
+        }
+        result
+    }
+
+    /// Asks the syncer for a sync.
+    pub(crate) fn want_sync(&self) {
+        self.sync_wanted.set(true);
+        self.sync_due.notify();
+    }
+
+    /// Closes the active memtable when it covers any record. Must not run between a write and its insertion.
+    pub(crate) fn close_memtable(&self) {
+        let end = self.inserted.get();
+        let covered = self.closed.borrow().back().map(|closed| closed.end);
+        if self.active.get().log_len == 0 || covered == Some(end) {
+            return;
+        }
+        let memtable = self.tree.active();
+        self.tree.rotate();
+        self.account.closed(self.active.replace(ActiveMemtable::default()));
+        let closed = ClosedMemtable { memtable, end, last_seq: self.visible.get() };
+        self.closed.borrow_mut().push_back(closed);
+        self.flush_due.notify();
+    }
+
+    /// Commits an edit. When it is in doubt what is durable afterwards, the shard stops writing.
+    ///
+    /// After an error the edit may all the same be found at the next open: files that it adds must stay.
+    pub(crate) async fn commit_edit(&self, manifest: &mut Manifest, edit: &Edit) -> Result<()> {
+        self.check_poison()?;
+        let committed = manifest.file.commit(&mut manifest.state, edit).await;
+        if let Err(error) = &committed
+            && (manifest.file.check_healthy().is_err() || error.is_failed_sync())
+        {
+            self.poison(error);
+        }
+        committed
+    }
+
+    /// The next file number; never given out twice.
+    pub(crate) fn take_number(&self) -> u32 {
+        let number = self.next_number.get();
+        self.next_number.set(number.saturating_add(1));
+        number
+    }
+
+    /// Stops all writing for good and fails everyone who waits for it.
+    pub(crate) fn poison(&self, error: &Error) {
+        if self.poison.borrow().is_none() {
+            let path = error.path().unwrap_or(&self.dir).to_owned();
+            *self.poison.borrow_mut() = Some(Poison { path, why: error.chain().into() });
+        }
+        let Err(error) = self.check_poison() else { return };
+        let unsynced = std::mem::take(&mut *self.unsynced.borrow_mut());
+        crate::commit::fail_all(unsynced.iter().map(|u| &u.reply), &error);
+        let queue = std::mem::take(&mut *self.queue.borrow_mut());
+        crate::commit::fail_all(queue.iter().map(|p| &p.reply), &error);
+        self.wake_all();
+    }
+
+    /// Whether anything may be written.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.stopping.get() {
+            return Err(Error::Closed);
+        }
+        if self.settings.read_only {
+            return Err(Error::ReadOnly);
+        }
+        self.check_poison()
+    }
+
+    /// Whether writing has stopped for good.
+    pub(crate) fn check_poison(&self) -> Result<()> {
+        match &*self.poison.borrow() {
+            Some(poison) => Err(Error::Poisoned { path: poison.path.clone(), why: poison.why.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the background tasks at their next step and fails what waits in the queue.
+    pub(crate) fn stop(&self) {
+        self.stopping.set(true);
+        let queue = std::mem::take(&mut *self.queue.borrow_mut());
+        crate::commit::fail_all(queue.iter().map(|p| &p.reply), &Error::Closed);
+        let unsynced = std::mem::take(&mut *self.unsynced.borrow_mut());
+        crate::commit::fail_all(unsynced.iter().map(|u| &u.reply), &Error::Closed);
+        self.wake_all();
+    }
+
+    pub(crate) fn wake_all(&self) {
+        for event in [&self.queued, &self.sync_due, &self.synced, &self.flush_due, &self.flushed] {
+            event.notify();
+        }
+    }
+
+    /// Counts something.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counts)) {
+        let mut counts = self.counts.get();
+        change(&mut counts);
+        self.counts.set(counts);
+    }
+
+    pub(crate) fn committed(self: &Rc<Self>, seq: SeqNo, end: LogPos) -> Committed {
+        Committed { seq, end, shard: self.clone() }
+    }
+
+    /// What a read of `ns` through `view` does not see.
+    pub(crate) fn hidden(view: &View, ns: NsId) -> jdb_lsm::Hidden {
+        view.drops.borrow().hidden(ns, view.seq)
+    }
+}
+
+impl fmt::Debug for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard")
+            .field("dir", &self.dir)
+            .field("visible", &self.visible.get())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,70 @@
+//! The syncer of a shard: one sync for all that wait, and one at least every sync interval while something is unsynced.
+
+use crate::error::Error;
+use crate::shard::Shard;
+use futures::future::{Either, select};
+use jdb_val::LogPos;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Runs until the shard stops or must not write any more.
+pub(crate) async fn run(shard: Rc<Shard>) {
+    while !shard.stopping.get() && shard.poison.borrow().is_none() {
+        if !shard.sync_wanted.get() {
+            match shard.sync_deadline() {
+                None => {
+                    shard.sync_due.wait().await;
+                    continue;
+                }
+                Some(left) if !left.is_zero() => {
+                    let (due, timer) = (pin!(shard.sync_due.wait()), pin!(shard.disk.sleep(left)));
+                    if let Either::Left(_) = select(due, timer).await {
+                        continue;
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        shard.sync_now().await;
+    }
+}
+
+impl Shard {
+    /// Time until unsynced records are old enough; `None` when nothing is unsynced.
+    fn sync_deadline(&self) -> Option<Duration> {
+        let since = self.dirty_since.get()?;
+        // A margin for the sync itself, so that the promise of the interval holds.
+        let wait = self.settings.sync_interval * 4 / 5;
+        Some((since + wait).saturating_sub(self.disk.now()))
+    }
+
+    /// One sync: everything written before it is durable afterwards, and those who wait for that are answered.
+    async fn sync_now(self: &Rc<Self>) {
+        if self.stopping.get() {
+            return;
+        }
+        self.sync_wanted.set(false);
+        self.dirty_since.set(None);
+        match self.log.sync().await {
+            Ok(end) => {
+                self.count(|counts| counts.syncs += 1);
+                self.answer_synced(end);
+                self.synced.notify();
+            }
+            Err(error) => self.poison(&Error::from(error)),
+        }
+    }
+
+    fn answer_synced(self: &Rc<Self>, end: LogPos) {
+        let waiting = std::mem::take(&mut *self.unsynced.borrow_mut());
+        let (reached, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|u| u.end <= end);
+        self.unsynced.borrow_mut().extend(rest);
+        if !self.unsynced.borrow().is_empty() {
+            self.want_sync();
+        }
+        for unsynced in reached {
+            unsynced.reply.give(Ok(self.committed(unsynced.seq, unsynced.end)));
+        }
+    }
+}

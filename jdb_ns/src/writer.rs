@@ -1,0 +1,268 @@
+//! The writer of a shard: takes what is queued as one group, writes it once, inserts it, answers.
+//!
+//! Before the first record of a life is answered its start sequence is durable: 2^24 above everything that any life may
+//! have used, so that no sequence is ever answered twice, whatever a power cut takes away.
+
+use crate::commit::{Durability, Pending, Unsynced, fail_all};
+use crate::error::{Error, Result};
+use crate::manifest::{DropEntry, Edit, Gap};
+use crate::shard::{Life, Shard};
+use jdb_base::{Kind, NsId, SeqNo, ValuePtr, key, varint};
+use jdb_io::plant::{Plant, planted};
+use jdb_io::task;
+use jdb_val::{Appended, Op, RecordKind, record_len};
+use std::rc::Rc;
+
+/// Most bytes of keys and values in a group; one larger commit is a group of its own.
+const GROUP_LEN_MAX: usize = 1 << 20;
+/// Most commits in a group.
+const GROUP_COUNT_MAX: usize = 1024;
+/// How far a life starts above the last; also the bound of operations that are ever unsynced.
+pub(crate) const LIFE_JUMP: u64 = 1 << 24;
+/// The writer waits for a flush while this many closed memtables wait.
+const CLOSED_COUNT_MAX: usize = 3;
+/// With a full disk, deletes go on until this many closed memtables wait.
+const CLOSED_COUNT_MAX_FULL: usize = 8;
+
+/// Runs until the shard stops.
+pub(crate) async fn run(shard: Rc<Shard>) {
+    while !shard.stopping.get() {
+        if shard.queue.borrow().is_empty() {
+            if shard.closing.get() {
+                break;
+            }
+            shard.queued.wait().await;
+            continue;
+        }
+        if shard.check_poison().is_err() {
+            let queue = std::mem::take(&mut *shard.queue.borrow_mut());
+            if let Err(error) = shard.check_poison() {
+                fail_all(queue.iter().map(|p| &p.reply), &error);
+            }
+            continue;
+        }
+        if let Err(error) = shard.start_life().await {
+            let queue = std::mem::take(&mut *shard.queue.borrow_mut());
+            fail_all(queue.iter().map(|p| &p.reply), &error);
+            continue;
+        }
+        shard.wait_for_room().await;
+        let group = shard.take_group();
+        shard.write_group(group).await;
+    }
+    shard.writer_over.set(true);
+    shard.task_over.notify();
+}
+
+impl Shard {
+    /// Makes the start sequence of this life durable, once.
+    async fn start_life(&self) -> Result<()> {
+        let Life::Unstarted { found } = self.life.get() else { return Ok(()) };
+        let mut manifest = self.manifest.lock().await;
+        let state = &manifest.state;
+        let used =
+            found.max(state.life_start).max(state.gaps.values().map(|gap| gap.to).max().unwrap_or_default());
+        let first = if planted(Plant::SeqPlusOne) { used.plus(1) } else { used.plus(LIFE_JUMP) };
+        let gap = Gap { from: found.plus(1), to: SeqNo::new(first.get() - 1) };
+        let known = state.gaps.get(&gap.from).is_some();
+        let edit = Edit {
+            life_start: Some(first),
+            gaps_removed: if known { vec![gap.from] } else { vec![] },
+            gaps_added: if gap.from <= gap.to { vec![gap] } else { vec![] },
+            next_number: Some(self.next_number.get().max(state.next_number)),
+            ..Edit::default()
+        };
+        if !planted(Plant::NoLifeStart) {
+            self.commit_edit(&mut manifest, &edit).await?;
+        }
+        self.log.start_life(first);
+        self.life.set(Life::Started);
+        Ok(())
+    }
+
+    /// Waits until fewer operations are unsynced than a life's start jumps over, and until the flusher keeps up.
+    async fn wait_for_room(&self) {
+        let start = self.disk.now();
+        let mut waited = false;
+        while !self.stopping.get() && self.poison.borrow().is_none() {
+            if self.log.unsynced_ops() + GROUP_COUNT_MAX as u64 + self.front_count() > LIFE_JUMP
+                && !planted(Plant::UnboundedUnsynced)
+            {
+                waited = true;
+                self.want_sync();
+                self.synced.wait().await;
+            } else if self.closed.borrow().len() >= CLOSED_COUNT_MAX && self.flush_error.borrow().is_none() {
+                waited = true;
+                self.flushed.wait().await;
+            } else {
+                break;
+            }
+        }
+        if waited {
+            let stalled = self.disk.now().saturating_sub(start);
+            self.count(|counts| counts.stalled += stalled);
+        }
+    }
+
+    /// Operations of the commit at the front of the queue.
+    fn front_count(&self) -> u64 {
+        self.queue.borrow().front().map_or(0, |pending| pending.ops.len() as u64)
+    }
+
+    fn take_group(&self) -> Vec<Pending> {
+        let mut queue = self.queue.borrow_mut();
+        let mut group: Vec<Pending> = Vec::new();
+        let mut len = 0;
+        while let Some(pending) = queue.front() {
+            let full = len + pending.len > GROUP_LEN_MAX || group.len() == GROUP_COUNT_MAX;
+            if full && !group.is_empty() {
+                break;
+            }
+            len += pending.len;
+            group.extend(queue.pop_front());
+        }
+        group
+    }
+
+    /// Writes a group, in as many parts as segments want, inserts each part and answers.
+    async fn write_group(self: &Rc<Self>, mut group: Vec<Pending>) {
+        if let Some(error) = self.refuse_when_full(&group) {
+            return fail_all(group.iter().map(|p| &p.reply), &error);
+        }
+        while !group.is_empty() {
+            let batches: Vec<&[Op]> = group.iter().map(|pending| pending.ops.as_slice()).collect();
+            let appended = self.log.append(&batches, &mut || self.take_number()).await;
+            match appended {
+                Ok(appended) => {
+                    let rest = group.split_off(appended.batches.min(group.len()));
+                    let done = std::mem::replace(&mut group, rest);
+                    if planted(Plant::ReplayFromWritten) {
+                        self.inserted.set(appended.end);
+                        task::yield_now().await;
+                    }
+                    self.insert(&done, &appended);
+                    self.answer(done, &appended);
+                }
+                Err(error) => {
+                    let error = Error::from(error);
+                    fail_all(group.iter().map(|p| &p.reply), &error);
+                    if self.log.is_poisoned() {
+                        self.poison(&error);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The error of a group that would add values while the flusher has no room for them.
+    fn refuse_when_full(&self, group: &[Pending]) -> Option<Error> {
+        let error = self.flush_error.borrow();
+        let error = error.as_ref()?;
+        let closed = self.closed.borrow().len();
+        let puts = group.iter().flat_map(|p| &p.ops).any(|op| op.kind == RecordKind::Put);
+        (closed >= CLOSED_COUNT_MAX_FULL || (puts && closed >= CLOSED_COUNT_MAX)).then(|| error.again())
+    }
+
+    /// Puts written commits into the memtable and makes them visible, all at once.
+    fn insert(&self, done: &[Pending], appended: &Appended) {
+        let memtable = self.tree.active();
+        let mut pointer = Vec::with_capacity(ValuePtr::ENCODED_LEN_MAX);
+        let mut placed = appended.placed.iter();
+        let (mut put_len, mut log_len, mut last) = (0, 0, self.visible.get());
+        for pending in done {
+            put_len += pending.len as u64;
+            for op in &pending.ops {
+                let Some(place) = placed.next() else { continue };
+                last = place.seq;
+                log_len += record_len(op.key.len(), op.value.len());
+                match op.kind {
+                    RecordKind::Put if op.value.len() <= self.settings.inline_max => {
+                        memtable.insert(&op.key, place.seq, Kind::Inline, &op.value);
+                    }
+                    RecordKind::Put => {
+                        pointer.clear();
+                        place.ptr.encode(&mut pointer);
+                        memtable.insert(&op.key, place.seq, Kind::Pointer, &pointer);
+                    }
+                    RecordKind::Delete => memtable.insert(&op.key, place.seq, Kind::Tombstone, &[]),
+                    RecordKind::Drop => self.insert_drop(&op.key, &op.value, place.seq),
+                    _ => {}
+                }
+            }
+        }
+        self.inserted.set(appended.end);
+        self.visible.set(last);
+        self.count(|counts| {
+            counts.commits += done.len() as u64;
+            counts.groups += 1;
+            counts.put_len += put_len;
+        });
+        self.grew(memtable.arena_len(), log_len);
+    }
+
+    /// Applies a drop record.
+    pub(crate) fn insert_drop(&self, key: &[u8], value: &[u8], at: SeqNo) {
+        if let Some(drop) = decode_drop(key, value, at) {
+            self.drops.borrow().borrow_mut().add(drop);
+        }
+    }
+
+    /// Takes note of what the active memtable has come to hold.
+    pub(crate) fn grew(&self, memory_len: usize, log_len: u64) {
+        let mut active = self.active.get();
+        let more = memory_len.saturating_sub(active.memory_len);
+        active.memory_len = memory_len;
+        active.log_len += log_len;
+        if active.since.is_none() {
+            active.since = Some(self.disk.now());
+            self.flush_due.notify();
+        }
+        self.active.set(active);
+        self.account.grew(more, log_len);
+    }
+
+    fn answer(self: &Rc<Self>, done: Vec<Pending>, appended: &Appended) {
+        let mut index = 0;
+        let mut wanted = false;
+        for pending in done {
+            index += pending.ops.len();
+            let Some(place) = index.checked_sub(1).and_then(|last| appended.placed.get(last)) else {
+                continue;
+            };
+            match pending.durability {
+                Durability::Os => pending.reply.give(Ok(self.committed(place.seq, appended.end))),
+                Durability::Sync => {
+                    wanted = true;
+                    let unsynced = Unsynced { seq: place.seq, end: appended.end, reply: pending.reply };
+                    self.unsynced.borrow_mut().push(unsynced);
+                }
+            }
+        }
+        if self.dirty_since.get().is_none() {
+            self.dirty_since.set(Some(self.disk.now()));
+            self.sync_due.notify();
+        }
+        if wanted {
+            self.want_sync();
+        }
+    }
+}
+
+/// The operation that drops everything in `ns`: a record whose value says from which sequence (exclusive) up to which; 0
+/// stands for the record's own. **Format**.
+#[must_use]
+pub fn drop_op(ns: NsId) -> Op {
+    let mut value = Vec::new();
+    varint::put_u64(&mut value, SeqNo::ZERO.get());
+    varint::put_u64(&mut value, SeqNo::ZERO.get());
+    Op { kind: RecordKind::Drop, key: key::engine_key(ns, &[]), value: value.into() }
+}
+
+/// Reads a drop record; `None` when malformed.
+pub(crate) fn decode_drop(mut ns: &[u8], mut value: &[u8], at: SeqNo) -> Option<DropEntry> {
+    let ns = NsId::take(&mut ns)?;
+    let from = SeqNo::new(varint::take_u64(&mut value)?);
+    let to = SeqNo::new(varint::take_u64(&mut value)?);
+    Some(DropEntry { ns, from, to: if to == SeqNo::ZERO { at } else { to }, at })
+}

@@ -1,0 +1,269 @@
+//! A block: sorted entries, prefix-compressed against their restart head.
+//!
+//! `base: varint  entry*  offset: u16le * n  n: u16le`
+//!
+//! Data blocks and index blocks have this one form; in an index block the value is a handle. `base` is the smallest
+//! sequence number. When an entry starts beyond 64 KiB, which only an index block of very long keys needs, bit 15 of `n`
+//! is set and the offsets are `u32le`.
+//!
+//! Invariants
+//! - [`Block::parse`] checked the ends; what lies between is checked where it is read. Nothing reads outside.
+//! - Keys ascend, versions of one key descend; the head of each run of [`RESTART_INTERVAL`] entries holds its whole key.
+//! - The start of the next entry is the end of this one, so entry `i` is found without those before it: `prev` is `i - 1`.
+//!
+//! Format: docs/format/sst.md.
+
+use crate::entry::{EntryRef, Raw};
+use crate::error::Damage;
+use crate::layout::{COUNT_LEN, RESTART_INTERVAL, WIDE};
+use jdb_base::key::common_prefix_len;
+use jdb_base::{Kind, SeqNo, varint};
+use std::cmp::Ordering;
+
+/// A block's bytes, without trailer, and what its ends say.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a> {
+    bytes: &'a [u8],
+    shape: Shape,
+}
+
+/// What the two ends of a block say.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Shape {
+    pub(crate) count: usize,
+    pub(crate) base: u64,
+    /// Where the offsets begin, which is where the entries end.
+    pub(crate) offsets_at: usize,
+    pub(crate) wide: bool,
+}
+
+impl<'a> Block<'a> {
+    /// Reads both ends of a block. Cost: constant.
+    ///
+    /// # Errors
+    /// [`Damage`] when the ends do not fit each other.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Damage> {
+        let cut = || Damage::corrupt("block length", 0, 1 + COUNT_LEN as u64, bytes.len() as u64);
+        let (body, tail) = bytes.split_last_chunk::<COUNT_LEN>().ok_or_else(cut)?;
+        let count_at = body.len();
+        let number = u16::from_le_bytes(*tail);
+        let (count, wide) = (usize::from(number & !WIDE), number & WIDE != 0);
+        let offsets_len = count * if wide { 4 } else { 2 };
+        let offsets_at = count_at.checked_sub(offsets_len).unwrap_or(usize::MAX);
+        if count == 0 || offsets_at == usize::MAX {
+            return Err(Damage::corrupt("number of entries", count_at, count_at as u64 / 5, count as u64));
+        }
+        let mut entries = bytes.get(..offsets_at).unwrap_or_default();
+        let base = varint::take_u64(&mut entries).ok_or_else(|| Damage::corrupt("base", 0, 0, 0))?;
+        let block = Self { bytes, shape: Shape { count, base, offsets_at, wide } };
+        let first = offsets_at - entries.len();
+        match block.offset(0) {
+            Some(offset) if offset == first => Ok(block),
+            offset => Err(Damage::corrupt(
+                "first offset",
+                offsets_at,
+                first as u64,
+                offset.unwrap_or_default() as u64,
+            )),
+        }
+    }
+
+    pub(crate) fn from_shape(bytes: &'a [u8], shape: Shape) -> Self {
+        Self { bytes, shape }
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Number of entries, at least 1.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shape.count
+    }
+
+    /// The smallest sequence number in the block.
+    #[must_use]
+    pub fn base(&self) -> SeqNo {
+        SeqNo::new(self.shape.base)
+    }
+
+    /// Number of the first entry at or after `(key, seq)` in entry order; [`Block::count`] when there is none.
+    ///
+    /// ```
+    /// # use jdb_base::{Kind, SeqNo};
+    /// # let mut builder = jdb_sst::BlockBuilder::new();
+    /// # for key in ["apple", "lemon"] {
+    /// #     builder.append(key.as_bytes(), SeqNo::ZERO, Kind::Inline, b"").unwrap();
+    /// # }
+    /// # let mut bytes = Vec::new();
+    /// # builder.finish(&mut bytes);
+    /// let block = jdb_sst::Block::parse(&bytes)?; // apple, lemon
+    /// assert_eq!(block.find(b"kiwi", SeqNo::MAX)?, 1);
+    /// assert_eq!(block.find(b"melon", SeqNo::MAX)?, 2);
+    /// # Ok::<(), jdb_sst::Damage>(())
+    /// ```
+    /// Cost: log2(n) probes, no allocation.
+    ///
+    /// # Errors
+    /// [`Damage::Corrupt`] when a probed entry runs into the next one or out of the block.
+    pub fn find(&self, key: &[u8], seq: SeqNo) -> Result<usize, Damage> {
+        // Heads below the target: [0, low). The target is in the run of the last of them, or the head after it.
+        let (mut low, mut high) = (0, self.shape.count.div_ceil(RESTART_INTERVAL));
+        let mut head: &[u8] = &[];
+        while low < high {
+            let middle = low.midpoint(high);
+            let raw = self.head(middle)?;
+            if self.order(raw.suffix.cmp(key), &raw, seq, middle * RESTART_INTERVAL)? == Ordering::Less {
+                low = middle + 1;
+                head = raw.suffix;
+            } else {
+                high = middle;
+            }
+        }
+        if low == 0 {
+            return Ok(0);
+        }
+        let common = common_prefix_len(head, key);
+        let head_order = head.cmp(key);
+        let mut end = (low * RESTART_INTERVAL).min(self.shape.count);
+        let mut start = (low - 1) * RESTART_INTERVAL + 1;
+        while start < end {
+            let middle = start.midpoint(end);
+            let raw = self.raw(middle)?;
+            // The whole key is not put together: bytes shared with the head compare as the head's did.
+            let by_key = if raw.shared > common {
+                head_order
+            } else {
+                raw.suffix.cmp(key.get(raw.shared..).unwrap_or_default())
+            };
+            if self.order(by_key, &raw, seq, middle)? == Ordering::Less {
+                start = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        Ok(start)
+    }
+
+    /// The entry with this number, its key put together in `scratch`; `None` when there are not so many.
+    ///
+    /// # Errors
+    /// [`Damage`] when the entry runs into the next one or out of the block, or is of a kind of a later version.
+    pub fn entry<'s>(&self, index: usize, scratch: &'s mut Vec<u8>) -> Result<Option<EntryRef<'s>>, Damage>
+    where
+        'a: 's,
+    {
+        if index >= self.shape.count {
+            return Ok(None);
+        }
+        let raw = self.raw(index)?;
+        let at = self.offset(index).unwrap_or_default();
+        scratch.clear();
+        if raw.shared > 0 {
+            let head = self.head(index / RESTART_INTERVAL)?;
+            let shared = head.suffix.get(..raw.shared).ok_or_else(|| {
+                Damage::corrupt("shared length", at, head.suffix.len() as u64, raw.shared as u64)
+            })?;
+            scratch.extend_from_slice(shared);
+        }
+        scratch.extend_from_slice(raw.suffix);
+        let (seq, kind) = (self.seq(&raw, index)?, raw.kind(at)?);
+        Ok(Some(EntryRef { key: scratch, seq, kind, value: raw.value }))
+    }
+
+    /// Sequence, kind and value of entry `index` when its key is `key`; `None` when its key is another one.
+    pub(crate) fn entry_of(
+        &self,
+        index: usize,
+        key: &[u8],
+    ) -> Result<Option<(SeqNo, Kind, &'a [u8])>, Damage> {
+        let raw = self.raw(index)?;
+        let Some((shared, rest)) = key.split_at_checked(raw.shared) else { return Ok(None) };
+        if raw.suffix != rest {
+            return Ok(None);
+        }
+        if raw.shared > 0 && self.head(index / RESTART_INTERVAL)?.suffix.get(..raw.shared) != Some(shared) {
+            return Ok(None);
+        }
+        Ok(Some((self.seq(&raw, index)?, raw.kind(raw.end)?, raw.value)))
+    }
+
+    /// The value of entry `index` with its offset, when its key and sequence do not matter.
+    pub(crate) fn value(&self, index: usize) -> Result<(&'a [u8], usize), Damage> {
+        let raw = self.raw(index)?;
+        Ok((raw.value, raw.value_at()))
+    }
+
+    /// Entry `index` as it lies there.
+    #[inline]
+    pub(crate) fn raw(&self, index: usize) -> Result<Raw<'a>, Damage> {
+        let start = self.offset(index);
+        let end = self.end(index);
+        if let (Some(start), Some(end)) = (start, end)
+            && end <= self.shape.offsets_at
+            && let Some(bytes) = self.bytes.get(start..end)
+            && let Some(raw) = Raw::decode(bytes, end)
+        {
+            return Ok(raw);
+        }
+        Err(self.bad_entry(index))
+    }
+
+    /// The restart head of a run; its suffix is its whole key.
+    #[inline]
+    pub(crate) fn head(&self, run: usize) -> Result<Raw<'a>, Damage> {
+        let index = run * RESTART_INTERVAL;
+        let raw = self.raw(index)?;
+        if raw.shared != 0 {
+            let at = self.offset(index).unwrap_or_default();
+            return Err(Damage::corrupt("shared length of a restart head", at, 0, raw.shared as u64));
+        }
+        Ok(raw)
+    }
+
+    /// The sequence of entry `index`.
+    #[inline]
+    pub(crate) fn seq(&self, raw: &Raw<'_>, index: usize) -> Result<SeqNo, Damage> {
+        raw.seq(self.shape.base).ok_or_else(|| {
+            let at = self.offset(index).unwrap_or_default();
+            Damage::corrupt("sequence", at, u64::MAX - self.shape.base, raw.tag)
+        })
+    }
+
+    /// Where entry `index` starts.
+    #[inline]
+    pub(crate) fn offset(&self, index: usize) -> Option<usize> {
+        let offsets = self.bytes.get(self.shape.offsets_at..)?;
+        if self.shape.wide {
+            let bytes = offsets.get(index * 4..)?.first_chunk()?;
+            Some(u32::from_le_bytes(*bytes) as usize)
+        } else {
+            let bytes = offsets.get(index * 2..)?.first_chunk()?;
+            Some(usize::from(u16::from_le_bytes(*bytes)))
+        }
+    }
+
+    #[inline]
+    fn end(&self, index: usize) -> Option<usize> {
+        if index + 1 < self.shape.count { self.offset(index + 1) } else { Some(self.shape.offsets_at) }
+    }
+
+    #[inline]
+    fn order(&self, by_key: Ordering, raw: &Raw<'_>, seq: SeqNo, index: usize) -> Result<Ordering, Damage> {
+        if by_key != Ordering::Equal {
+            return Ok(by_key);
+        }
+        Ok(seq.cmp(&self.seq(raw, index)?))
+    }
+
+    #[cold]
+    fn bad_entry(&self, index: usize) -> Damage {
+        let start = self.offset(index).unwrap_or_default();
+        let end = self.end(index).unwrap_or_default();
+        Damage::corrupt("end of an entry", start, self.shape.offsets_at as u64, end as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests;

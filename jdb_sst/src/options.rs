@@ -1,0 +1,65 @@
+//! How a table is written, and what was written.
+
+use crate::error::{Error, Result};
+use crate::layout::{BLOCK_LEN_MAX, Codec, ID_LEN, TOP_LEN_PINNED};
+use jdb_base::SeqNo;
+
+/// How a table is written. None of it is needed for reading.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WriterOptions {
+    /// Target length of a data block in bytes, 1..=65,536; default 4096. A block ends with the entry that reaches it.
+    pub block_len: usize,
+    /// Target length of an index partition in bytes, 1..=65,536; default 4096.
+    pub index_len: usize,
+    /// Length in bytes from which on the top index gets a level below it, 1..=65,536; default 65,536.
+    pub top_len: usize,
+    /// How blocks are compressed.
+    pub codec: Codec,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self { block_len: 4096, index_len: 4096, top_len: TOP_LEN_PINNED, codec: Codec::Plain }
+    }
+}
+
+impl WriterOptions {
+    pub(crate) fn check(&self) -> Result<()> {
+        for (what, len, max) in [
+            ("block_len", self.block_len, BLOCK_LEN_MAX),
+            ("index_len", self.index_len, BLOCK_LEN_MAX),
+            ("top_len", self.top_len, TOP_LEN_PINNED),
+        ] {
+            if len == 0 || len > max {
+                return Err(Error::Option { what, found: len as u64, min: 1, max: max as u64 });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a finished table holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct TableInfo {
+    /// Length of the file in bytes.
+    pub len: u64,
+    /// Number of entries.
+    pub count: u64,
+    /// Key of the first entry; empty in a table without entries.
+    pub first_key: Vec<u8>,
+    /// Key of the last entry; empty in a table without entries.
+    pub last_key: Vec<u8>,
+    /// Smallest sequence number; 0 in a table without entries.
+    pub seq_min: SeqNo,
+    /// Largest sequence number; 0 in a table without entries.
+    pub seq_max: SeqNo,
+    /// The file's random id.
+    pub id: [u8; ID_LEN],
+    /// Number of data blocks.
+    pub block_count: u64,
+    /// Bytes of index blocks, all levels, trailers included.
+    pub index_len: u64,
+    /// Bytes of padding between blocks.
+    pub padding_len: u64,
+}

@@ -1,0 +1,182 @@
+//! Reads a table from a file.
+
+use crate::cursor::Cursor;
+use crate::error::{Damage, Error, Result};
+use crate::footer::Footer;
+use crate::layout::{FOOTER_LEN, TAIL_LEN, TOP_LEN_PINNED};
+use crate::lookup::{Entry, Found, Lookup};
+use crate::meta::{Meta, read_list};
+use crate::trailer;
+use crate::walk::{Walk, Want};
+use bytes::Bytes;
+use jdb_base::SeqNo;
+use jdb_base::checksum::Seed;
+use jdb_io::{BlockCache, File};
+use std::cell::OnceCell;
+use std::path::Path;
+use std::rc::Rc;
+
+/// An open table.
+///
+/// Opening reads the footer, nothing else. The top index stays in memory from its first use on when it is not longer than
+/// 64 KiB; other blocks are read when they are needed and kept in the [`BlockCache`], if there is one. Every block is
+/// verified once, when it is read from the file.
+#[derive(Debug)]
+pub struct SstReader {
+    file: File,
+    /// The cache, and this file's number in it.
+    cache: Option<(Rc<BlockCache>, u64)>,
+    footer: Footer,
+    /// Offset of the footer, which is where the blocks end.
+    limit: u64,
+    seed: Seed,
+    meta: Vec<Meta>,
+    top: OnceCell<Bytes>,
+}
+
+impl SstReader {
+    /// Opens a table: reads the footer and the list of meta blocks, in one read. `cache` is a cache and the number of this
+    /// file in it, which no other file shares.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the file is too short or its footer does not verify, [`Error::Unsupported`] for a version,
+    /// a feature or a critical meta block that this crate does not know, [`Error::Io`].
+    pub async fn open(file: File, cache: Option<(Rc<BlockCache>, u64)>) -> Result<Rc<Self>> {
+        let len = file.len().await?;
+        let error = |damage: Damage| damage.of(file.path());
+        let Some(limit) = len.checked_sub(FOOTER_LEN as u64) else {
+            return Err(error(Damage::corrupt("file length", 0, FOOTER_LEN as u64, len)));
+        };
+        let start = len.saturating_sub(TAIL_LEN as u64);
+        let tail = read(&file, start, (len - start) as usize).await?;
+        let Some((before, bytes)) = tail.split_last_chunk::<FOOTER_LEN>() else {
+            return Err(error(Damage::corrupt("file length", 0, FOOTER_LEN as u64, tail.len() as u64)));
+        };
+        let footer = Footer::decode(bytes, limit).map_err(|damage| error(damage.after(limit)))?;
+        let seed = footer.seed();
+        let meta = if footer.meta.len == 0 {
+            Vec::new()
+        } else {
+            let handle = footer.meta;
+            let in_tail = handle.offset.checked_sub(start).and_then(|at| {
+                let at = usize::try_from(at).ok()?;
+                let end = at.checked_add(handle.len as usize)?;
+                (end <= before.len()).then(|| tail.slice(at..end))
+            });
+            let stored = match in_tail {
+                Some(stored) => stored,
+                None => read(&file, handle.offset, handle.len as usize).await?,
+            };
+            let list = trailer::open(&stored, seed, handle.offset).and_then(|list| read_list(&list, limit));
+            list.map_err(|damage| error(damage.after(handle.offset)))?
+        };
+        Ok(Rc::new(Self { file, cache, footer, limit, seed, meta, top: OnceCell::new() }))
+    }
+
+    /// The newest version of `key` that is not newer than `seq`; `None` when there is none.
+    ///
+    /// Cost: one block a level, three in most tables; with those in memory it does not suspend.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Unsupported`], [`Error::Io`].
+    pub async fn get(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
+        let (lookup, mut want) = Lookup::new(&self.footer, self.limit, key, seq);
+        while let Some(next) = want {
+            let bytes = self.load(next).await?;
+            match lookup.look(next, &bytes).map_err(|damage| damage.of(self.path()))? {
+                Found::Below(below) => want = Some(below),
+                Found::Answer(entry) => return Ok(entry),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A cursor before the first entry.
+    #[must_use]
+    pub fn cursor(self: &Rc<Self>) -> Cursor {
+        Cursor::new(Rc::clone(self))
+    }
+
+    /// What the footer says.
+    #[must_use]
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// The list of meta blocks.
+    #[must_use]
+    pub fn meta(&self) -> &[Meta] {
+        &self.meta
+    }
+
+    /// Length of the file in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.limit + FOOTER_LEN as u64
+    }
+
+    /// The table has no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.footer.count == 0
+    }
+
+    /// Bytes of the file that this reader holds in memory: the top index, once it was used.
+    #[must_use]
+    pub fn pinned_len(&self) -> usize {
+        self.top.get().map_or(0, Bytes::len)
+    }
+
+    /// The file's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    pub(crate) fn walk(&self) -> Walk {
+        Walk::new(&self.footer, self.limit)
+    }
+
+    /// A block, verified and without trailer. Its handle was checked against the file's length.
+    pub(crate) async fn load(&self, want: Want) -> Result<Bytes> {
+        let handle = want.handle;
+        if want.level == 0
+            && let Some(top) = self.top.get()
+        {
+            return Ok(top.clone());
+        }
+        if let Some((cache, file_id)) = &self.cache
+            && let Some(bytes) = cache.get(*file_id, handle.offset)
+        {
+            return Ok(bytes);
+        }
+        let stored = read(&self.file, handle.offset, handle.len as usize).await?;
+        let opened = trailer::open(&stored, self.seed, handle.offset);
+        let bytes = opened.map_err(|damage| damage.after(handle.offset).of(self.path()))?;
+        if want.level == 0 && handle.len as usize <= TOP_LEN_PINNED {
+            // Two tasks may have loaded it at once; the first one stays.
+            return Ok(self.top.get_or_init(|| bytes).clone());
+        }
+        if let Some((cache, file_id)) = &self.cache {
+            cache.insert(*file_id, handle.offset, bytes.clone());
+        }
+        Ok(bytes)
+    }
+}
+
+/// Reads exactly `len` bytes.
+async fn read(file: &File, offset: u64, len: usize) -> Result<Bytes> {
+    let bytes = file.read_at(offset, len).await?;
+    if bytes.len() != len {
+        return Err(Damage::Corrupt {
+            what: "bytes read",
+            offset,
+            expected: len as u64,
+            found: bytes.len() as u64,
+        }
+        .of(file.path()));
+    }
+    Ok(bytes)
+}
+
+const _: () = assert!(size_of::<Error>() <= 88);

@@ -1,0 +1,298 @@
+//! Finds a way through the levels of a table without doing I/O: it says which block it needs next.
+//!
+//! Whoever drives it loads that block and hands it over with [`Walk::supply`], until no block is wanted. The async
+//! [`Cursor`](crate::Cursor) drives it over a file; tests and fuzzers drive it over bytes.
+//!
+//! Invariants
+//! - Level 0 is the top index, the last level the data. Each level keeps the block it was in; a block still wanted is not
+//!   asked for again.
+//! - The place is `Lost` from the first step of a move to its end: a move that fails or is given up leaves no half place.
+
+use crate::block_cursor::BlockCursor;
+use crate::entry::EntryRef;
+use crate::error::Damage;
+use crate::footer::Footer;
+use crate::handle::{Handle, Span};
+use bytes::Bytes;
+use jdb_base::SeqNo;
+
+/// A block that a walk needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Want {
+    /// Level of the block: 0 for the top index.
+    pub level: usize,
+    /// Where the block lies.
+    pub handle: Handle,
+}
+
+/// Where a walk is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Before,
+    On,
+    After,
+    Lost,
+}
+
+/// Where to land in the blocks below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Aim {
+    First,
+    Last,
+    Target,
+}
+
+/// A place in a table and the blocks that lead there.
+#[derive(Debug)]
+pub struct Walk {
+    levels: Vec<Level>,
+    top: Handle,
+    /// Blocks lie below this offset.
+    limit: u64,
+    place: Place,
+    aim: Aim,
+    target: Vec<u8>,
+    target_seq: SeqNo,
+}
+
+#[derive(Default, Debug)]
+struct Level {
+    cursor: BlockCursor,
+    /// Offset of the block the cursor is in; `None` before the first and after an error.
+    offset: Option<u64>,
+}
+
+impl Walk {
+    /// A walk before the first entry of the table with this footer, which lies at `limit` of the file.
+    #[must_use]
+    pub fn new(footer: &Footer, limit: u64) -> Self {
+        let count = if footer.height == 0 { 0 } else { usize::from(footer.height) + 1 };
+        Self {
+            levels: (0..count).map(|_| Level::default()).collect(),
+            top: footer.top,
+            limit,
+            place: Place::Before,
+            aim: Aim::First,
+            target: Vec::new(),
+            target_seq: SeqNo::ZERO,
+        }
+    }
+
+    /// The entry the walk is at; `None` before the first, after the last, while a block is wanted, and after an error.
+    #[inline]
+    #[must_use]
+    pub fn entry(&self) -> Option<EntryRef<'_>> {
+        if self.place == Place::On { self.levels.last()?.cursor.entry() } else { None }
+    }
+
+    /// The value of that entry, sharing its block's memory.
+    #[must_use]
+    pub fn value(&self) -> Option<Bytes> {
+        if self.place == Place::On { self.levels.last()?.cursor.value() } else { None }
+    }
+
+    /// An earlier move failed or was given up.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.place == Place::Lost
+    }
+
+    /// Goes to the first entry at or after `(key, seq)`.
+    ///
+    /// # Errors
+    /// [`Damage`] with its offset in the file; the same for all moves.
+    pub fn seek(&mut self, key: &[u8], seq: SeqNo) -> Result<Option<Want>, Damage> {
+        self.target.clear();
+        self.target.extend_from_slice(key);
+        self.target_seq = seq;
+        self.enter(Aim::Target)
+    }
+
+    /// Goes to the first entry.
+    ///
+    /// # Errors
+    /// As [`Walk::seek`].
+    pub fn seek_first(&mut self) -> Result<Option<Want>, Damage> {
+        self.enter(Aim::First)
+    }
+
+    /// Goes to the last entry.
+    ///
+    /// # Errors
+    /// As [`Walk::seek`].
+    pub fn seek_last(&mut self) -> Result<Option<Want>, Damage> {
+        self.enter(Aim::Last)
+    }
+
+    /// Goes one entry forward; from before the first to the first. After the last, and when lost, it stays.
+    ///
+    /// # Errors
+    /// As [`Walk::seek`].
+    #[expect(clippy::should_implement_trait, reason = "lends its entries, and goes both ways")]
+    pub fn next(&mut self) -> Result<Option<Want>, Damage> {
+        match self.place {
+            Place::Before => self.enter(Aim::First),
+            Place::On => {
+                if self.next_in_block()? {
+                    return Ok(None);
+                }
+                self.leave(Aim::First)
+            }
+            Place::After | Place::Lost => Ok(None),
+        }
+    }
+
+    /// Goes one entry back; from after the last to the last. Before the first, and when lost, it stays.
+    ///
+    /// # Errors
+    /// As [`Walk::seek`].
+    pub fn prev(&mut self) -> Result<Option<Want>, Damage> {
+        match self.place {
+            Place::After => self.enter(Aim::Last),
+            Place::On => {
+                if self.prev_in_block()? {
+                    return Ok(None);
+                }
+                self.leave(Aim::Last)
+            }
+            Place::Before | Place::Lost => Ok(None),
+        }
+    }
+
+    /// Goes one entry forward when that entry is in the same block; else stays and says `false`.
+    ///
+    /// # Errors
+    /// As [`Walk::seek`].
+    #[inline]
+    pub fn next_in_block(&mut self) -> Result<bool, Damage> {
+        match self.levels.last_mut() {
+            Some(level) if self.place == Place::On && !level.cursor.is_last() => {
+                let result = level.cursor.next();
+                result.map_err(|damage| self.lose(damage))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Goes one entry back when that entry is in the same block; else stays and says `false`.
+    ///
+    /// # Errors
+    /// As [`Walk::seek`].
+    #[inline]
+    pub fn prev_in_block(&mut self) -> Result<bool, Damage> {
+        match self.levels.last_mut() {
+            Some(level) if self.place == Place::On && !level.cursor.is_first() => {
+                let result = level.cursor.prev();
+                result.map_err(|damage| self.lose(damage))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Hands over the block that was wanted, verified and without trailer; gives the next one wanted.
+    ///
+    /// # Errors
+    /// As [`Walk::seek`].
+    pub fn supply(&mut self, want: Want, bytes: Bytes) -> Result<Option<Want>, Damage> {
+        let Some(level) = self.levels.get_mut(want.level) else { return Ok(None) };
+        level.offset = None;
+        level.cursor.reset(bytes).map_err(|damage| damage.after(want.handle.offset))?;
+        level.offset = Some(want.handle.offset);
+        self.descend(want.level)
+    }
+
+    fn enter(&mut self, aim: Aim) -> Result<Option<Want>, Damage> {
+        (self.place, self.aim) = (Place::Lost, aim);
+        match self.levels.first() {
+            // A table without entries: both ends are one place.
+            None => {
+                self.place = if aim == Aim::Last { Place::Before } else { Place::After };
+                Ok(None)
+            }
+            Some(level) if level.offset.is_some() => self.descend(0),
+            Some(_) => Ok(Some(Want { level: 0, handle: self.top })),
+        }
+    }
+
+    /// Goes from the end of the data block to its neighbour.
+    fn leave(&mut self, aim: Aim) -> Result<Option<Want>, Damage> {
+        (self.place, self.aim) = (Place::Lost, aim);
+        self.climb(self.levels.len().saturating_sub(1))
+    }
+
+    /// Lands in the block of `level` and goes down from there.
+    fn descend(&mut self, mut level: usize) -> Result<Option<Want>, Damage> {
+        let data_level = self.levels.len().saturating_sub(1);
+        loop {
+            let Some(at) = self.levels.get_mut(level) else { return Ok(None) };
+            let landed = match self.aim {
+                Aim::First => at.cursor.seek_first(),
+                Aim::Last => at.cursor.seek_last(),
+                Aim::Target => at.cursor.seek(&self.target, self.target_seq),
+            };
+            if !landed.map_err(|damage| self.lose_at(level, damage))? {
+                // Beyond the last entry of this block, and at or before the separator that led here.
+                self.aim = Aim::First;
+                return self.climb(level);
+            }
+            if level == data_level {
+                self.place = Place::On;
+                return Ok(None);
+            }
+            let handle = self.child(level)?;
+            level += 1;
+            if self.levels.get(level).is_none_or(|below| below.offset != Some(handle.offset)) {
+                return Ok(Some(Want { level, handle }));
+            }
+        }
+    }
+
+    /// Steps on in the nearest level above `level` that has a next block, and goes down from there.
+    fn climb(&mut self, mut level: usize) -> Result<Option<Want>, Damage> {
+        let back = self.aim == Aim::Last;
+        while let Some(above) = level.checked_sub(1) {
+            level = above;
+            let Some(at) = self.levels.get_mut(level) else { break };
+            let moved = if back { at.cursor.prev() } else { at.cursor.next() };
+            if moved.map_err(|damage| self.lose_at(level, damage))? {
+                let handle = self.child(level)?;
+                if self.levels.get(level + 1).is_some_and(|below| below.offset == Some(handle.offset)) {
+                    return self.descend(level + 1);
+                }
+                return Ok(Some(Want { level: level + 1, handle }));
+            }
+        }
+        self.place = if back { Place::Before } else { Place::After };
+        Ok(None)
+    }
+
+    /// The block that the entry of an index level leads to.
+    fn child(&mut self, level: usize) -> Result<Handle, Damage> {
+        let (limit, to_data) = (self.limit, level + 2 == self.levels.len());
+        let cursor = self.levels.get(level).map(|at| &at.cursor);
+        let Some((cursor, entry)) = cursor.and_then(|cursor| Some((cursor, cursor.entry()?))) else {
+            return Ok(Handle::default());
+        };
+        let handle = child_handle(entry.value, to_data, limit);
+        let value_at = cursor.value_at() as u64;
+        handle.map_err(|damage| self.lose_at(level, damage.after(value_at)))
+    }
+
+    #[cold]
+    fn lose(&mut self, damage: Damage) -> Damage {
+        self.lose_at(self.levels.len().saturating_sub(1), damage)
+    }
+
+    /// Gives up the place; says where in the file the damage is, which was found in the block of `level`.
+    #[cold]
+    fn lose_at(&mut self, level: usize, damage: Damage) -> Damage {
+        self.place = Place::Lost;
+        let offset = self.levels.get_mut(level).and_then(|at| at.offset.take());
+        damage.after(offset.unwrap_or_default())
+    }
+}
+
+/// Reads the value of an index entry.
+pub(crate) fn child_handle(value: &[u8], to_data: bool, limit: u64) -> Result<Handle, Damage> {
+    if to_data { Handle::decode(value, limit) } else { Span::decode(value, limit).map(Span::index) }
+}

@@ -1,0 +1,314 @@
+//! Appending: batches become records in one buffer and one write; full segments are followed by new ones.
+//!
+//! Invariants
+//! - While a write is under way no segment is active: when it fails, or its future is dropped, the next append begins a
+//!   new segment whose header names the end before it, and nothing of it is ever part of the log.
+//! - Once a header that names a segment's end may be on disk, nothing is appended to that segment.
+//! - A sequence is given out once, also when its write fails.
+
+use crate::error::{Error, Result};
+use crate::layout::{FIRST_RECORD, SEGMENT_COUNT_MAX, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX};
+use crate::log::{Segment, ValueLog};
+use crate::pos::{LogPos, base_distance, synced_back};
+use crate::reader::STEP_LEN;
+use crate::record::{Fields, Op, RecordKind, encode, encode_header, record_len};
+use crate::segment::{SegmentHeader, segment_seed};
+use jdb_base::checksum::{Seed, crc32};
+use jdb_base::key::{BATCH_COUNT_MAX, VALUE_LEN_MAX};
+use jdb_base::pages::UNIT_LEN;
+use jdb_base::{SeqNo, ValuePtr};
+use jdb_io::plant::{Plant, planted};
+use jdb_io::task::yield_now;
+use jdb_io::{File, Mode};
+
+/// Longest batch in bytes as records: 3 GiB, 2 GiB of keys and values and what 1 Mi records take besides.
+pub const BATCH_RECORDS_LEN_MAX: u64 = 3 << 30;
+/// Capacity of the group buffer that is kept for the next append.
+const BUFFER_KEPT: usize = 4 << 20;
+
+/// The segment that records are appended to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Active {
+    pub(crate) number: u32,
+    pub(crate) offset: u32,
+    pub(crate) records: u32,
+}
+
+/// Where an operation went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Placed {
+    /// Its sequence.
+    pub seq: SeqNo,
+    /// Its record; the length is that of its value.
+    pub ptr: ValuePtr,
+}
+
+/// What one [`ValueLog::append`] did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Appended {
+    /// Batches taken, from the front; call again with the rest.
+    pub batches: usize,
+    /// End of the log now.
+    pub end: LogPos,
+    /// One for each operation of these batches.
+    pub placed: Vec<Placed>,
+}
+
+/// Everything that the next write needs, before it is made.
+struct Plan {
+    active: Active,
+    file: Option<File>,
+    header: Option<SegmentHeader>,
+    base: Option<i64>,
+    batches: usize,
+    len: u64,
+}
+
+impl ValueLog {
+    /// Appends whole batches, each all or nothing, as many as fit into the segment and at least one, in **one** write.
+    ///
+    /// A new segment is begun first when needed; `next_number` gives its number, which must be above every number given
+    /// before. On success the records are in the page cache. Empty batches take no place.
+    ///
+    /// After an error none of these batches is in the log now; the next append begins a new segment that leaves them
+    /// out. Only when power or process fail before that one is written may some of them, from the front, be found again.
+    /// The file of a segment whose creation failed may stay behind; it is dead.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a key, value or batch over its limit, nothing is written then; the disk's;
+    /// [`Error::Poisoned`].
+    ///
+    /// # Panics
+    /// Before [`ValueLog::start_life`], or when `next_number` does not rise.
+    pub async fn append(&self, batches: &[&[Op]], next_number: &mut dyn FnMut() -> u32) -> Result<Appended> {
+        for batch in batches {
+            check_limits(batch)?;
+        }
+        let _turn = self.writing.take().await;
+        self.check_alive()?;
+        let Some(first) = batches.iter().position(|batch| !batch.is_empty()) else {
+            return Ok(Appended { batches: batches.len(), end: self.written(), placed: Vec::new() });
+        };
+        let plan = self.plan(batches, first, next_number).await?;
+        self.write(plan, batches).await
+    }
+
+    /// Appends a mark: a record that only says how far the log is synced. For after the last sync of a burst, so that
+    /// later damage there is told from a torn tail. Returns whether one was written.
+    ///
+    /// Nothing is written when not everything is synced, when a mark is the last record already, or when it would need a
+    /// new segment.
+    ///
+    /// # Errors
+    /// Those of [`ValueLog::append`].
+    pub async fn mark(&self) -> Result<bool> {
+        let _turn = self.writing.take().await;
+        self.check_alive()?;
+        let mark = [Op { kind: RecordKind::Mark, key: Vec::new(), value: bytes::Bytes::new() }];
+        let ready = {
+            let state = self.state.borrow();
+            state.written == state.synced && !state.marked && !self.needs_segment(state.active, &mark)
+        };
+        if !ready {
+            return Ok(false);
+        }
+        let plan = self.plan(&[&mark], 0, &mut || unreachable!("a mark begins no segment")).await?;
+        self.write(plan, &[&mark]).await?;
+        Ok(true)
+    }
+
+    /// Closes the open segment: the next append begins a new one.
+    ///
+    /// A write that is under way still goes to its segment, which is then closed behind it.
+    pub fn seal(&self) {
+        let mut state = self.state.borrow_mut();
+        state.active = None;
+        state.seal_behind = self.writing.is_busy();
+    }
+
+    fn needs_segment(&self, active: Option<Active>, batch: &[Op]) -> bool {
+        active.is_none_or(|active| active.records > 0 && !self.fits(active, batch_len(batch), batch.len()))
+    }
+
+    fn fits(&self, active: Active, len: u64, count: usize) -> bool {
+        let end = LogPos::new(0, active.offset).byte_offset() + len;
+        let records = count as u64 + u64::from(active.records);
+        end <= self.config.segment_len.min(SEGMENT_LEN_MAX) && records <= u64::from(SEGMENT_COUNT_MAX)
+    }
+
+    /// Chooses the batches and their segment, which is created when it is new. `first` is the first that is not empty.
+    async fn plan(&self, batches: &[&[Op]], first: usize, next_number: &mut dyn FnMut() -> u32) -> Result<Plan> {
+        // Taken out: whatever happens from here to the end of the write, nothing more goes to this place.
+        let active = self.state.borrow_mut().active.take();
+        let first_batch = batches.get(first).copied().unwrap_or_default();
+        let (active, header, file) = match active.filter(|_| !self.needs_segment(active, first_batch)) {
+            Some(active) => (active, None, self.state.borrow().segments.get(&active.number).and_then(|s| s.file.clone())),
+            None => {
+                let number = next_number();
+                let header = self.next_header(number);
+                let opened = self.disk.open(&self.path(number), Mode::CreateNew).await;
+                let file = opened.inspect_err(|_| self.state.borrow_mut().stats.writes_failed += 1)?;
+                (Active { number, offset: FIRST_RECORD, records: 0 }, Some(header), Some(file))
+            }
+        };
+        let file = match file {
+            Some(file) => file,
+            None => self.disk.open(&self.path(active.number), Mode::ReadWrite).await?,
+        };
+        let mut plan = Plan { active, file: Some(file), header, base: None, batches: 0, len: 0 };
+        let mut filled = active;
+        for (i, batch) in batches.iter().enumerate() {
+            let len = batch_len(batch);
+            if i > first && !batch.is_empty() && !self.fits(filled, len, batch.len()) {
+                break;
+            }
+            filled.offset += (len / UNIT_LEN) as u32;
+            filled.records += batch.len() as u32;
+            (plan.batches, plan.len) = (i + 1, plan.len + len);
+        }
+        let state = self.state.borrow();
+        plan.base = match &plan.header {
+            None => base_distance(&state.links, active.number, state.claimed),
+            Some(header) => {
+                let mut links = state.links.clone();
+                links.insert(header.number, header.pred);
+                base_distance(&links, active.number, state.claimed)
+            }
+        };
+        Ok(plan)
+    }
+
+    fn next_header(&self, number: u32) -> SegmentHeader {
+        let state = self.state.borrow();
+        let newest = state.segments.keys().next_back().copied().unwrap_or(0).max(state.written.segment);
+        assert!(number > newest, "segment {number} does not come after {newest}");
+        let (pred, pred_last_seq) = (state.written, state.last_seq);
+        SegmentHeader { shard: self.config.shard, number, pred, pred_last_seq, features_compatible: 0 }
+    }
+
+    /// Writes what was planned and makes it part of the log.
+    async fn write(&self, plan: Plan, batches: &[&[Op]]) -> Result<Appended> {
+        let Plan { active, file, header, base, batches: taken, len } = plan;
+        let file = file.expect("a plan has a file");
+        let seed = segment_seed(&self.config.secret, self.config.shard, active.number);
+        let mut buffer = std::mem::take(&mut *self.buffer.borrow_mut());
+        buffer.clear();
+        buffer.reserve(usize::try_from(len).unwrap_or(usize::MAX) + SEGMENT_HEADER_LEN);
+        let mut file_offset = LogPos::new(0, active.offset).byte_offset();
+        if let Some(header) = &header {
+            buffer.extend_from_slice(&header.encode(seed));
+            file_offset = 0;
+        }
+        let ops = batches.iter().take(taken).copied();
+        let placed = self.encode_batches(&mut buffer, seed, active.number, file_offset, base, ops).await;
+        let filled_len = buffer.len() as u64;
+        let (result, buffer) = file.write_at(file_offset, buffer).await;
+        if buffer.capacity() <= BUFFER_KEPT {
+            self.buffer.replace(buffer);
+        }
+        let end = LogPos::new(active.number, ((file_offset + filled_len) / UNIT_LEN) as u32);
+        let mut state = self.state.borrow_mut();
+        if let Err(error) = result {
+            state.stats.writes_failed += 1;
+            if planted(Plant::AppendAfterFailedWrite) && header.is_none() {
+                state.active = Some(Active { offset: end.offset, ..active });
+            }
+            return Err(error.into());
+        }
+        let count = placed.len() as u32;
+        let (first, last) = (placed.first().map(|p| p.seq), placed.last().map(|p| p.seq).unwrap_or(state.last_seq));
+        if let Some(header) = header {
+            state.links.insert(header.number, header.pred);
+            state.stats.segments_begun += 1;
+            let seq_min = first.unwrap_or(last);
+            let segment =
+                Segment { end: end.offset, pred: header.pred, seq_min, seq_max: last, file: Some(file), named: false };
+            state.segments.insert(header.number, segment);
+        } else if let Some(segment) = state.segments.get_mut(&active.number) {
+            (segment.end, segment.seq_max) = (end.offset, last);
+            segment.file.get_or_insert(file);
+        }
+        let filled = Active { offset: end.offset, records: active.records + count, ..active };
+        state.active = (!std::mem::take(&mut state.seal_behind)).then_some(filled);
+        state.written = end;
+        state.last_seq = last;
+        state.marked = batches.first().is_some_and(|batch| matches!(batch, [Op { kind: RecordKind::Mark, .. }]));
+        state.stats.writes += 1;
+        state.stats.records += u64::from(count);
+        state.stats.appended_len += filled_len;
+        Ok(Appended { batches: taken, end, placed })
+    }
+
+    /// Turns batches into records behind what `buffer` holds; it will be written at byte `file_offset`.
+    async fn encode_batches<'a>(
+        &self,
+        buffer: &mut Vec<u8>,
+        seed: Seed,
+        segment: u32,
+        file_offset: u64,
+        base: Option<i64>,
+        batches: impl Iterator<Item = &'a [Op]>,
+    ) -> Vec<Placed> {
+        let mut placed = Vec::new();
+        for batch in batches {
+            for (left, op) in (0..batch.len() as u32).rev().zip(batch) {
+                let at = file_offset + buffer.len() as u64;
+                let offset = (at / UNIT_LEN) as u32;
+                let seq = self.take_seq(op.kind);
+                let fields = Fields { kind: op.kind, ops_left: left, seq, synced_back: synced_back(base, offset) };
+                if op.value.len() <= STEP_LEN {
+                    encode(buffer, seed, at, fields, &op.key, &op.value);
+                } else {
+                    encode_in_steps(buffer, seed, at, fields, op).await;
+                }
+                placed.push(Placed { seq, ptr: ValuePtr { segment, offset, len: op.value.len() as u32 } });
+            }
+        }
+        placed
+    }
+
+    fn take_seq(&self, kind: RecordKind) -> SeqNo {
+        let mut state = self.state.borrow_mut();
+        let seq = state.next_seq.expect("start_life comes before the first append");
+        state.next_seq = Some(seq.plus(1));
+        state.ops_written += u64::from(kind != RecordKind::Mark);
+        seq
+    }
+}
+
+/// Bytes that a batch takes in the log.
+fn batch_len(batch: &[Op]) -> u64 {
+    batch.iter().map(|op| record_len(op.key.len(), op.value.len())).sum()
+}
+
+fn check_limits(batch: &[Op]) -> Result<()> {
+    let check = |what, len: u64, max: u64| if len > max { Err(Error::TooLarge { what, len, max }) } else { Ok(()) };
+    check("batch operations", batch.len() as u64, BATCH_COUNT_MAX as u64)?;
+    for op in batch {
+        check("key length", op.key.len() as u64, u64::from(u16::MAX))?;
+        check("value length", op.value.len() as u64, VALUE_LEN_MAX as u64)?;
+    }
+    check("batch length", batch_len(batch), BATCH_RECORDS_LEN_MAX)
+}
+
+/// [`encode`] for a long value: other tasks get a turn after each step.
+async fn encode_in_steps(buffer: &mut Vec<u8>, seed: Seed, at: u64, fields: Fields, op: &Op) {
+    let begin = buffer.len();
+    // The checksum of header and key, from which that of the value goes on.
+    let mut header = encode_header(seed, at, fields, &op.key, op.value.len(), |sum| sum);
+    let [a, b, c, d, ..] = header;
+    let mut sum = u32::from_le_bytes([a, b, c, d]);
+    buffer.extend_from_slice(&header);
+    buffer.extend_from_slice(&op.key);
+    for step in op.value.chunks(STEP_LEN) {
+        sum = crc32(sum, &[step]);
+        buffer.extend_from_slice(step);
+        yield_now().await;
+    }
+    buffer.resize(begin + record_len(op.key.len(), op.value.len()) as usize, 0);
+    let (crc, _) = header.split_at_mut(4);
+    crc.copy_from_slice(&sum.to_le_bytes());
+    if let Some(place) = buffer.get_mut(begin..begin + header.len()) {
+        place.copy_from_slice(&header);
+    }
+}

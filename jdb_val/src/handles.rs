@@ -1,0 +1,127 @@
+//! Values by pointer, and the files kept open for that.
+
+use crate::error::{Error, Result};
+use crate::layout::{FIRST_RECORD, RECORD_HEADER_LEN};
+use crate::log::ValueLog;
+use crate::pos::LogPos;
+use crate::reader::verifies_in_steps;
+use crate::record::{Head, RecordKind};
+use crate::segment::segment_seed;
+use bytes::Bytes;
+use jdb_base::checksum::crc32;
+use jdb_base::{Map, SeqNo, ValuePtr};
+use jdb_io::plant::{Plant, planted};
+use jdb_io::{File, Mode};
+use std::cell::RefCell;
+
+/// Open files by segment number; the least recently used one closes when there are too many.
+#[derive(Debug)]
+pub(crate) struct Handles {
+    max: usize,
+    open: RefCell<(u64, Map<u32, (u64, File)>)>,
+}
+
+impl Handles {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { max: max.max(1), open: RefCell::default() }
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Option<File> {
+        let (clock, files) = &mut *self.open.borrow_mut();
+        *clock += 1;
+        let (used, file) = files.get_mut(&number)?;
+        *used = *clock;
+        Some(file.clone())
+    }
+
+    pub(crate) fn insert(&self, number: u32, file: File) {
+        let (clock, files) = &mut *self.open.borrow_mut();
+        *clock += 1;
+        files.insert(number, (*clock, file));
+        if files.len() > self.max {
+            let oldest = files.iter().min_by_key(|(_, (used, _))| *used).map(|(&number, _)| number);
+            oldest.map(|number| files.remove(&number));
+        }
+    }
+
+    pub(crate) fn remove(&self, number: u32) {
+        self.open.borrow_mut().1.remove(&number);
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.open.borrow().1.len()
+    }
+}
+
+impl ValueLog {
+    /// The value of the put that `ptr` leads to: one read; checksum, key, sequence and length are verified.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when exactly this record does not lie there, [`Error::Missing`] when the segment is not part of
+    /// the log, [`Error::Unsupported`] for a record of a later version; the disk's.
+    pub async fn read(&self, ptr: ValuePtr, key: &[u8], seq: SeqNo) -> Result<Bytes> {
+        let end = self.end_of(ptr.segment)?;
+        let path = || self.path(ptr.segment);
+        let offset = ptr.byte_offset();
+        let corrupt = |what, expected: u64, found: u64| Error::Corrupt { path: path(), what, offset, expected, found };
+        let len = (RECORD_HEADER_LEN + key.len()) as u64 + u64::from(ptr.len);
+        let end = LogPos::new(0, end).byte_offset();
+        if ptr.offset < FIRST_RECORD || offset + len > end {
+            return Err(corrupt("record inside its segment", end, offset + len));
+        }
+        let file = self.file_of(ptr.segment).await?;
+        let bytes = file.read_at(offset, usize::try_from(len).unwrap_or(usize::MAX)).await?;
+        if (bytes.len() as u64) < len {
+            return Err(corrupt("length of a record", len, bytes.len() as u64));
+        }
+        let seed = segment_seed(&self.config.secret, self.config.shard, ptr.segment);
+        let Some(head) = Head::peek(&bytes, seed, offset) else {
+            let stored = bytes.first_chunk().map_or(0, |crc| u32::from_le_bytes(*crc));
+            let summed = crc32(seed.at(offset), &[bytes.get(4..).unwrap_or_default()]);
+            return Err(corrupt("checksum of a record", u64::from(stored), u64::from(summed)));
+        };
+        if head.val_len() != ptr.len {
+            return Err(corrupt("length of a value", u64::from(ptr.len), u64::from(head.val_len())));
+        }
+        if usize::from(head.key_len()) != key.len() {
+            return Err(corrupt("length of a key", key.len() as u64, u64::from(head.key_len())));
+        }
+        if !verifies_in_steps(&head, &bytes).await {
+            let (stored, summed) = head.sums(&bytes).unwrap_or_default();
+            return Err(corrupt("checksum of a record", u64::from(stored), u64::from(summed)));
+        }
+        let pos = LogPos::new(ptr.segment, ptr.offset);
+        let record = head.record(&bytes, pos).map_err(|fault| fault.in_file(&path()))?;
+        if record.kind != RecordKind::Put {
+            return Err(corrupt("kind of a record", u64::from(RecordKind::Put.to_u8()), u64::from(head.kind())));
+        }
+        if record.seq != seq {
+            return Err(corrupt("sequence of a record", seq.get(), record.seq.get()));
+        }
+        if record.key != key && !planted(Plant::NoKeyCheck) {
+            let sum = |key| u64::from(crc32(0, &[key]));
+            return Err(corrupt("key of a record (as a sum)", sum(key), sum(record.key)));
+        }
+        let at = RECORD_HEADER_LEN + record.key.len();
+        let value = at..at + record.value.len();
+        self.state.borrow_mut().stats.values_read += 1;
+        Ok(bytes.slice(value))
+    }
+
+    /// End of a segment of the log, in units.
+    pub(crate) fn end_of(&self, number: u32) -> Result<u32> {
+        let end = self.state.borrow().segments.get(&number).map(|segment| segment.end);
+        end.ok_or_else(|| Error::Missing { path: self.path(number), what: "segment of the log" })
+    }
+
+    /// The file of a segment, opened when it is not.
+    pub(crate) async fn file_of(&self, number: u32) -> Result<File> {
+        let held = self.state.borrow().segments.get(&number).and_then(|segment| segment.file.clone());
+        if let Some(file) = held.or_else(|| self.handles.get(number)) {
+            return Ok(file);
+        }
+        let file = self.disk.open(&self.path(number), Mode::Read).await?;
+        self.handles.insert(number, file.clone());
+        Ok(file)
+    }
+}

@@ -1,0 +1,426 @@
+//! The value log of one shard: write-ahead log and first home of the values, at once.
+//!
+//! Here: what it is opened with, what it knows, what it tells. Writing is in `append`, durability in `sync`, values by
+//! pointer in `handles`.
+//!
+//! Invariants
+//! - `synced <= written`; `written` is the end of the last segment of the chain.
+//! - Nothing is appended to a segment of another life, nor to one that a later header has named as predecessor.
+//! - No state changes between a write's submission and its answer but in the one that waits for it: callers take turns.
+
+use crate::append::Active;
+use crate::error::{Error, Result};
+use crate::handles::Handles;
+use crate::layout::FIRST_RECORD;
+use crate::pos::{Links, LogPos};
+use crate::replay::{Found, recover};
+use crate::record::Record;
+use crate::segment::segment_path;
+use jdb_base::SeqNo;
+use jdb_io::plant::{Plant, planted};
+use jdb_io::task::Event;
+use jdb_io::{Disk, File, Mode};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What to do when something that was durable is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Recovery {
+    /// Opening fails and names file and offset.
+    #[default]
+    Strict,
+    /// The log ends at the damage; what lies behind it is lost. [`Recovered::damage`] tells.
+    TruncateAtDamage,
+}
+
+/// What a log is opened with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogConfig {
+    /// The shard's directory.
+    pub dir: PathBuf,
+    /// The database's secret uuid.
+    pub secret: [u8; 16],
+    /// Number of the shard.
+    pub shard: u32,
+    /// Length in bytes at which a segment is full, at most 8 GiB. A single longer batch makes a longer one.
+    pub segment_len: u64,
+    /// What to do at proven damage.
+    pub recovery: Recovery,
+    /// Most files kept open for reading.
+    pub open_files_max: usize,
+}
+
+impl Default for LogConfig {
+    /// Segments of 16 MiB, at most 64 open files, in the current directory, of shard 0, with a secret of zeros.
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            secret: [0; 16],
+            shard: 0,
+            segment_len: 16 << 20,
+            recovery: Recovery::Strict,
+            open_files_max: 64,
+        }
+    }
+}
+
+/// What the MANIFEST knows when the log is opened: all of it was synced.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Checkpoint {
+    /// Replay starts here; [`LogPos::START`] before the first flush.
+    pub replay_from: LogPos,
+    /// Sequence of the last record before `replay_from`.
+    pub last_seq: SeqNo,
+    /// Segments that nothing is written to any more and that still hold values.
+    pub sealed: BTreeMap<u32, Sealed>,
+    /// The next file number, as far as the MANIFEST knows.
+    pub next_number: u32,
+}
+
+/// A sealed segment, as the MANIFEST keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Sealed {
+    /// Its true end in 8-byte units.
+    pub end: u32,
+    /// Smallest sequence it may hold.
+    pub seq_min: SeqNo,
+    /// Largest sequence it holds.
+    pub seq_max: SeqNo,
+    /// Its predecessor and that one's true end.
+    pub pred: LogPos,
+    /// Offset and length of its footer's top pages, in bytes.
+    pub footer: Option<(u64, u32)>,
+}
+
+/// What opening found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// End of the log.
+    pub end: LogPos,
+    /// Sequence of the last record, or the checkpoint's.
+    pub last_seq: SeqNo,
+    /// Records replayed.
+    pub records: u64,
+    /// Bytes replayed.
+    pub replayed_len: u64,
+    /// Something lies behind the end: a write that a crash interrupted, or dead segments.
+    pub torn: bool,
+    /// Largest number of any segment, table or pack in the directory; 0 when there is none.
+    pub max_number: u32,
+    /// Segments at or behind the replay position that are not part of the log; to be removed once below it.
+    pub dead: Vec<u32>,
+    /// What was damaged, with [`Recovery::TruncateAtDamage`].
+    pub damage: Option<Error>,
+}
+
+/// A segment that the log knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ChainSegment {
+    /// Its number.
+    pub number: u32,
+    /// Its end in 8-byte units; final once it is not open.
+    pub end: u32,
+    /// Its predecessor and that one's true end.
+    pub pred: LogPos,
+    /// Smallest sequence it may hold.
+    pub seq_min: SeqNo,
+    /// Largest sequence it holds; below `seq_min` when it holds no record.
+    pub seq_max: SeqNo,
+    /// Records may still be appended to it.
+    pub open: bool,
+}
+
+/// What a log has done since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct LogStats {
+    /// Segments known, sealed ones included.
+    pub segments: u64,
+    /// Bytes of these segments up to their ends.
+    pub len: u64,
+    /// Segments begun.
+    pub segments_begun: u64,
+    /// Records appended, marks included.
+    pub records: u64,
+    /// Bytes appended, headers and padding included.
+    pub appended_len: u64,
+    /// Writes that succeeded: one per append.
+    pub writes: u64,
+    /// Writes and creations that failed.
+    pub writes_failed: u64,
+    /// Calls of [`ValueLog::sync`] that had something to do.
+    pub syncs: u64,
+    /// Values read by pointer.
+    pub values_read: u64,
+    /// Files open for reading only.
+    pub open_files: u64,
+}
+
+/// A segment in memory.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) end: u32,
+    pub(crate) pred: LogPos,
+    pub(crate) seq_min: SeqNo,
+    pub(crate) seq_max: SeqNo,
+    /// Held while something in it is not synced.
+    pub(crate) file: Option<File>,
+    /// Its name is durable in the directory.
+    pub(crate) named: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) segments: BTreeMap<u32, Segment>,
+    pub(crate) links: Links,
+    pub(crate) active: Option<Active>,
+    pub(crate) written: LogPos,
+    pub(crate) synced: LogPos,
+    /// What new records claim to be synced: `synced`, but for a planted bug.
+    pub(crate) claimed: LogPos,
+    pub(crate) next_seq: Option<SeqNo>,
+    pub(crate) last_seq: SeqNo,
+    pub(crate) ops_written: u64,
+    pub(crate) ops_synced: u64,
+    /// The last record is a mark.
+    pub(crate) marked: bool,
+    /// The segment of the write that is under way closes behind it.
+    pub(crate) seal_behind: bool,
+    pub(crate) stats: LogStats,
+}
+
+/// The value log of one shard.
+///
+/// All methods take `&self`; it lives on one thread. Appends take turns with each other, syncs with each other; appends
+/// go on while a sync is under way.
+#[derive(Debug)]
+pub struct ValueLog {
+    pub(crate) disk: Disk,
+    pub(crate) config: LogConfig,
+    pub(crate) state: RefCell<State>,
+    pub(crate) handles: Handles,
+    pub(crate) writing: Turns,
+    pub(crate) syncing: Turns,
+    pub(crate) poisoned: Cell<bool>,
+    pub(crate) buffer: RefCell<Vec<u8>>,
+}
+
+impl ValueLog {
+    /// Reads the directory, walks the chain from the checkpoint on, and calls `apply` for every record of every whole
+    /// batch, in order, pads and marks too. Syncs the recovered tail and the directory, unless nothing lies behind the
+    /// checkpoint. Writes nothing, needs no space.
+    ///
+    /// `apply` may have been called before an error is found: then throw away what it made.
+    ///
+    /// Cost: the log behind the checkpoint is read once; one small read for each segment there.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] and [`Error::Missing`] when something is gone that the checkpoint or a later record proves to
+    /// have been synced; [`Error::Unsupported`]; the disk's.
+    pub async fn open(
+        disk: &Disk,
+        config: LogConfig,
+        checkpoint: &Checkpoint,
+        apply: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<(Self, Recovered)> {
+        let found = recover(disk, &config, checkpoint, apply).await?;
+        let log = Self::of(disk, config, checkpoint, &found);
+        if found.end > checkpoint.replay_from && !planted(Plant::NoTailSync) && !planted(Plant::SyncedBackFromReplay) {
+            for link in &found.chain {
+                let file = disk.open(&log.path(link.number), Mode::ReadWrite).await?;
+                file.sync().await?;
+            }
+            disk.sync_dir(&log.config.dir).await?;
+        }
+        if planted(Plant::SyncedBackFromReplay) {
+            log.leave_tail_unsynced(checkpoint).await?;
+        }
+        let Found { end, last_seq, records, replayed_len, torn, max_number, dead, damage, .. } = found;
+        let recovered = Recovered { end, last_seq, records, replayed_len, torn, max_number, dead, damage };
+        Ok((log, recovered))
+    }
+
+    fn of(disk: &Disk, config: LogConfig, checkpoint: &Checkpoint, found: &Found) -> Self {
+        let mut segments = BTreeMap::new();
+        for (&number, sealed) in &checkpoint.sealed {
+            let &Sealed { end, seq_min, seq_max, pred, .. } = sealed;
+            segments.insert(number, Segment { end, pred, seq_min, seq_max, file: None, named: true });
+        }
+        for link in &found.chain {
+            let (seq_min, seq_max) = (link.pred_last_seq.plus(1), link.seq_max);
+            segments
+                .entry(link.number)
+                .and_modify(|segment| segment.end = link.end)
+                .or_insert(Segment { end: link.end, pred: link.pred, seq_min, seq_max, file: None, named: true });
+        }
+        let links = segments.iter().map(|(&number, segment)| (number, segment.pred)).collect();
+        let active = (planted(Plant::AppendToOldSegment) && segments.contains_key(&found.end.segment))
+            .then(|| Active { number: found.end.segment, offset: found.end.offset, records: 1 });
+        let state = State {
+            segments,
+            links,
+            active,
+            written: found.end,
+            synced: found.end,
+            claimed: found.end,
+            next_seq: None,
+            last_seq: found.last_seq,
+            ops_written: 0,
+            ops_synced: 0,
+            marked: false,
+            seal_behind: false,
+            stats: LogStats::default(),
+        };
+        Self {
+            disk: disk.clone(),
+            handles: Handles::new(config.open_files_max),
+            config,
+            state: RefCell::new(state),
+            writing: Turns::default(),
+            syncing: Turns::default(),
+            poisoned: Cell::new(false),
+            buffer: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// The planted bug: the tail is left to the next sync, but new records claim that it is durable.
+    async fn leave_tail_unsynced(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let from = checkpoint.replay_from;
+        let numbers: Vec<u32> = self.state.borrow().segments.range(from.segment..).map(|(&number, _)| number).collect();
+        for number in numbers {
+            let file = self.disk.open(&self.path(number), Mode::ReadWrite).await?;
+            if let Some(segment) = self.state.borrow_mut().segments.get_mut(&number) {
+                (segment.file, segment.named) = (Some(file), false);
+            }
+        }
+        self.state.borrow_mut().synced = from;
+        Ok(())
+    }
+
+    /// Begins this life: its first record gets sequence `first`, which the caller has made durable as the life's start.
+    ///
+    /// # Panics
+    /// When `first` is not above every sequence in the log.
+    pub fn start_life(&self, first: SeqNo) {
+        let mut state = self.state.borrow_mut();
+        assert!(first > state.last_seq, "a life starts above the last sequence of the one before");
+        state.next_seq = Some(first);
+    }
+
+    /// End of what was written: it survives the process.
+    #[must_use]
+    pub fn written(&self) -> LogPos {
+        self.state.borrow().written
+    }
+
+    /// End of what was synced: it survives a power cut.
+    #[must_use]
+    pub fn synced(&self) -> LogPos {
+        self.state.borrow().synced
+    }
+
+    /// Operations given a sequence since the last sync was submitted; marks do not count, failed writes do.
+    #[must_use]
+    pub fn unsynced_ops(&self) -> u64 {
+        let state = self.state.borrow();
+        state.ops_written - state.ops_synced
+    }
+
+    /// Sequence of the last record in the log.
+    #[must_use]
+    pub fn last_seq(&self) -> SeqNo {
+        self.state.borrow().last_seq
+    }
+
+    /// Whether a sync failed: nothing is written or synced any more.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.get()
+    }
+
+    /// All segments that the log knows, sealed ones included, by number.
+    #[must_use]
+    pub fn chain(&self) -> Vec<ChainSegment> {
+        let state = self.state.borrow();
+        let open = state.active.as_ref().map(|active| active.number);
+        let segments = state.segments.iter();
+        segments
+            .map(|(&number, segment)| {
+                let &Segment { end, pred, seq_min, seq_max, .. } = segment;
+                ChainSegment { number, end, pred, seq_min, seq_max, open: open == Some(number) }
+            })
+            .collect()
+    }
+
+    /// Forgets a segment whose values have moved: it can no longer be read, its file handle closes.
+    ///
+    /// # Panics
+    /// When it is open or not synced.
+    pub fn forget(&self, number: u32) {
+        let mut state = self.state.borrow_mut();
+        let removed = state.segments.remove(&number);
+        assert!(removed.is_none_or(|segment| segment.file.is_none()), "segment {number} is in use");
+        self.handles.remove(number);
+    }
+
+    /// What was done since opening.
+    #[must_use]
+    pub fn stats(&self) -> LogStats {
+        let state = self.state.borrow();
+        LogStats {
+            segments: state.segments.len() as u64,
+            len: state.segments.values().map(|segment| LogPos::new(0, segment.end).byte_offset()).sum(),
+            open_files: self.handles.count() as u64,
+            ..state.stats
+        }
+    }
+
+    /// The path of segment `number`.
+    #[must_use]
+    pub fn path(&self, number: u32) -> PathBuf {
+        segment_path(&self.config.dir, number)
+    }
+
+    pub(crate) fn check_alive(&self) -> Result<()> {
+        if self.poisoned.get() {
+            return Err(Error::Poisoned { path: self.config.dir.clone() });
+        }
+        Ok(())
+    }
+}
+
+const _: () = assert!(FIRST_RECORD > 0, "offset 0 of a segment is the end of its predecessor");
+
+/// Lets tasks go one after the other.
+#[derive(Default, Debug)]
+pub(crate) struct Turns {
+    busy: Cell<bool>,
+    over: Event,
+}
+
+impl Turns {
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.get()
+    }
+
+    /// Waits for its turn, which lasts until the guard is dropped.
+    pub(crate) async fn take(&self) -> Turn<'_> {
+        while self.busy.get() {
+            self.over.wait().await;
+        }
+        self.busy.set(true);
+        Turn(self)
+    }
+}
+
+pub(crate) struct Turn<'a>(&'a Turns);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.busy.set(false);
+        self.0.over.notify();
+    }
+}

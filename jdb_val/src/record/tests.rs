@@ -1,0 +1,124 @@
+use super::*;
+
+const OFFSET: u64 = 64;
+
+fn seed() -> Seed {
+    Seed::of(b"segment")
+}
+
+fn fields(kind: RecordKind) -> Fields {
+    Fields { kind, ops_left: 2, seq: SeqNo::new(77), synced_back: 3 }
+}
+
+fn bytes_of(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(&mut out, seed(), OFFSET, fields(RecordKind::Put), key, value);
+    out
+}
+
+/// Puts fitting checksums onto changed bytes.
+fn seal(bytes: &mut [u8], len: usize) {
+    let start = seed().at(OFFSET);
+    let check = crc32(start ^ HEAD_CHECK_MIX, &[&bytes[4..29]]);
+    bytes[29..32].copy_from_slice(&check.to_le_bytes()[..3]);
+    let crc = crc32(start, &[&bytes[4..len]]);
+    bytes[..4].copy_from_slice(&crc.to_le_bytes());
+}
+
+#[test]
+fn record_comes_back_padded_to_units() {
+    for (key, value) in [(&b""[..], &b""[..]), (b"k", b""), (b"", b"v"), (b"key", b"value"), (&[7; 999], &[8; 5001])] {
+        for kind in (1..=6).filter_map(RecordKind::from_u8) {
+            let mut out = vec![1, 2, 3];
+            encode(&mut out, seed(), OFFSET, fields(kind), key, value);
+            let bytes = &out[3..];
+            assert_eq!(bytes.len() as u64, record_len(key.len(), value.len()));
+            let head = Head::peek(bytes, seed(), OFFSET).unwrap();
+            assert_eq!(head.record_len(), bytes.len() as u64);
+            assert!(head.verifies(bytes));
+            let record = head.record(bytes, LogPos::new(4, 8)).unwrap();
+            let end = LogPos::new(4, 8 + bytes.len() as u32 / 8);
+            let pos = LogPos::new(4, 8);
+            assert_eq!(record, Record { pos, end, seq: SeqNo::new(77), kind, ops_left: 2, key, value });
+            assert_eq!(head.synced_back(), 3);
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let bytes = bytes_of(b"key", b"value");
+    let summed = RECORD_HEADER_LEN + 8;
+    for bit in 0..summed * 8 {
+        let mut bad = bytes.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        let good = Head::peek(&bad, seed(), OFFSET).is_some_and(|head| head.verifies(&bad));
+        assert!(!good, "bit {bit}");
+    }
+}
+
+#[test]
+fn every_cut_is_noticed() {
+    let bytes = bytes_of(b"key", b"value");
+    for len in 0..RECORD_HEADER_LEN + 8 {
+        let good = Head::peek(&bytes[..len], seed(), OFFSET).is_some_and(|head| head.verifies(&bytes[..len]));
+        assert!(!good, "length {len}");
+    }
+}
+
+#[test]
+fn record_of_another_place_does_not_verify() {
+    let bytes = bytes_of(b"key", b"value");
+    for (what, other, offset) in
+        [("offset", seed(), OFFSET + 8), ("segment", Seed::of(b"other"), OFFSET), ("start", seed(), 0)]
+    {
+        assert!(Head::peek(&bytes, other, offset).is_none(), "{what}");
+        let raw = RawRecordHeader::read_from_prefix(&bytes).unwrap().0;
+        let head = Head { raw, start: other.at(offset) };
+        assert!(!head.verifies(&bytes), "{what}");
+    }
+}
+
+#[test]
+fn whole_records_of_a_later_version_are_unsupported() {
+    for (at, value, what) in
+        [(6, 7, "record kind"), (6, 255, "record kind"), (7, 1, "record flags"), (28, 3, "record extension")]
+    {
+        let mut bytes = bytes_of(b"key", b"value");
+        bytes[at] = value;
+        let len = RECORD_HEADER_LEN + 8 + usize::from(if at == 28 { value } else { 0 });
+        bytes.resize(len.next_multiple_of(8), 0);
+        seal(&mut bytes, len);
+        let head = Head::peek(&bytes, seed(), OFFSET).unwrap();
+        assert!(head.verifies(&bytes), "{what}");
+        let want = Fault::Unsupported { what, offset: OFFSET + at as u64, found: u64::from(value) };
+        assert_eq!(head.record(&bytes, LogPos::new(1, 8)), Err(want));
+    }
+}
+
+#[test]
+fn zeros_are_no_record() {
+    assert!(Head::peek(&[0; 64], seed(), OFFSET).is_none());
+}
+
+#[test]
+fn lengths_from_disk_allocate_nothing_and_do_not_overflow() {
+    let mut bytes = bytes_of(b"key", b"value");
+    bytes[4..6].fill(0xff);
+    bytes[8..12].fill(0xff);
+    seal(&mut bytes, 40);
+    let head = Head::peek(&bytes, seed(), OFFSET).unwrap();
+    assert_eq!(head.record_len() % 8, 0);
+    assert!(head.record_len() > u64::from(u32::MAX));
+    assert_eq!(head.sums(&bytes), None);
+}
+
+#[test]
+fn a_value_may_be_summed_in_steps() {
+    let value = vec![9; 1000];
+    let whole = bytes_of(b"key", &value);
+    let header = encode_header(seed(), OFFSET, fields(RecordKind::Put), b"key", value.len(), |start| {
+        value.chunks(256).fold(start, |sum, chunk| crc32(sum, &[chunk]))
+    });
+    assert_eq!(header, whole[..RECORD_HEADER_LEN]);
+}

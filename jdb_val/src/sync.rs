@@ -1,0 +1,101 @@
+//! Durability: what a sync covers.
+//!
+//! Invariants
+//! - A sync's reach is what had been **written when it was submitted**; appends go on meanwhile and are not part of it.
+//! - Segments are synced in order, each wholly before a later one counts, then the directory when a name in it is new.
+//! - After a failure, or a sync that was given up half-way, nothing is known: the log is poisoned for good.
+
+use crate::error::Result;
+use crate::log::ValueLog;
+use crate::pos::LogPos;
+use jdb_io::File;
+use jdb_io::plant::{Plant, planted};
+use std::cell::Cell;
+
+/// What a sync is going to cover.
+struct Reach {
+    target: LogPos,
+    files: Vec<(u32, File)>,
+    new_names: bool,
+    ops: u64,
+}
+
+impl ValueLog {
+    /// Makes durable everything that was written before this call, and returns the end of what is durable now.
+    ///
+    /// Syncs take turns. Dropping the future while it runs poisons the log, as a failure does.
+    ///
+    /// # Errors
+    /// The disk's; [`Error::Poisoned`](crate::Error::Poisoned) after an earlier failure.
+    pub async fn sync(&self) -> Result<LogPos> {
+        let _turn = self.syncing.take().await;
+        self.check_alive()?;
+        let reach = self.reach();
+        if reach.target <= self.synced() {
+            let mut state = self.state.borrow_mut();
+            state.ops_synced = reach.ops;
+            return Ok(state.synced);
+        }
+        let poison = PoisonUnlessDone(&self.poisoned);
+        let mut result = self.sync_reach(&reach).await;
+        if result.is_err() && planted(Plant::RetryFailedSync) {
+            result = self.sync_reach(&reach).await;
+        }
+        result?;
+        std::mem::forget(poison);
+        let target = if planted(Plant::SyncReachAtCompletion) { self.written() } else { reach.target };
+        let mut state = self.state.borrow_mut();
+        let open = state.active.map(|active| active.number);
+        for (number, _) in reach.files {
+            let Some(segment) = state.segments.get_mut(&number) else { continue };
+            segment.named = true;
+            // A write that is under way has taken the segment out of `active`; the newest one therefore stays held.
+            if open != Some(number) && LogPos::new(number, segment.end) <= target && number < target.segment {
+                segment.file.take().map(|file| self.handles.insert(number, file));
+            }
+        }
+        state.synced = state.synced.max(target);
+        state.claimed = state.claimed.max(target);
+        state.ops_synced = reach.ops;
+        state.stats.syncs += 1;
+        Ok(state.synced)
+    }
+
+    fn reach(&self) -> Reach {
+        let state = self.state.borrow();
+        let (from, target) = (state.synced, state.written);
+        let mut reach = Reach { target, files: Vec::new(), new_names: false, ops: state.ops_written };
+        for (&number, segment) in state.segments.range(from.segment..=target.segment) {
+            if LogPos::new(number, segment.end) <= from {
+                continue;
+            }
+            if let Some(file) = &segment.file {
+                reach.files.push((number, file.clone()));
+                reach.new_names |= !segment.named;
+            }
+        }
+        reach
+    }
+
+    async fn sync_reach(&self, reach: &Reach) -> Result<()> {
+        for (number, file) in &reach.files {
+            let left_out = planted(Plant::SyncLastSegmentOnly) && *number != reach.target.segment;
+            if !left_out && !planted(Plant::NoLogSync) {
+                file.sync().await?;
+            }
+        }
+        if reach.new_names && !planted(Plant::NoSegmentDirSync) {
+            self.disk.sync_dir(&self.config.dir).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Poisons when it is dropped: an error, or a future that was given up.
+struct PoisonUnlessDone<'a>(&'a Cell<bool>);
+
+impl Drop for PoisonUnlessDone<'_> {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
