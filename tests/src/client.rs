@@ -4,7 +4,7 @@ use crate::abandon::within_polls;
 use crate::broken;
 use crate::oracle::{Ns, Op};
 use crate::rng::Rng;
-use crate::violation::{Check, Violation};
+use crate::violation::Check;
 use crate::world::World;
 use bytes::Bytes;
 use jdb::{Commit, Db, Durability};
@@ -67,7 +67,7 @@ impl Client {
             0..4 => self.sync(db).await,
             4..7 => self.flush(db).await,
             7..12 => {
-                let ms = self.rng.pick(&[1, 3, 20, 700]);
+                let ms = self.rng.pick(&self.world.spec.naps_ms);
                 self.disk.sleep(Duration::from_millis(ms)).await;
                 Ok(())
             }
@@ -293,7 +293,7 @@ impl Client {
 pub async fn submit(db: &Db, id: NsId, ops: &[Op], durability: Durability) -> jdb::Result<Commit> {
     let ns = db.ns(id);
     match ops {
-        [Op::Put { key, value, .. }] => ns.put(key, value.clone()).durability(durability).await,
+        [Op::Put { key, value, .. }] => ns.put_bytes(key, value.clone()).durability(durability).await,
         [Op::Delete { key, .. }] => ns.delete(key).durability(durability).await,
         [Op::Drop { .. }] => db.drop_ns(id).durability(durability).await,
         _ => {
@@ -301,7 +301,7 @@ pub async fn submit(db: &Db, id: NsId, ops: &[Op], durability: Durability) -> jd
             batch.durability(durability);
             for op in ops {
                 match op {
-                    Op::Put { key, value, .. } => drop(batch.put(key, value.clone())),
+                    Op::Put { key, value, .. } => drop(batch.put_bytes(key, value.clone())),
                     Op::Delete { key, .. } => drop(batch.delete(key)),
                     Op::Drop { .. } => {}
                 }

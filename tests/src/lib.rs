@@ -9,6 +9,8 @@
 //! | [`read`] | all that a database shows, read twice |
 //! | [`machine`], [`life`] | the simulated machine, stepped; one life of a process on it |
 //! | [`campaign`] | power cuts, cuts in recovery, orders, faults, dropped futures, damaged files |
+//! | [`kill9`], [`ext4`], [`wire`] | real processes killed, a real file system shut down; what a child tells its parent |
+//! | [`plants`] | planted bugs and who must find them |
 //! | [`report`] | what a campaign did |
 //!
 //! A run is a function of its seed. `cargo run --release -p tests --bin campaign -- --help` says how to start one;
@@ -22,14 +24,18 @@
 pub mod abandon;
 pub mod campaign;
 pub mod client;
+pub mod ext4;
+pub mod kill9;
 pub mod life;
 pub mod machine;
 pub mod observe;
 pub mod oracle;
 pub mod place;
+pub mod plants;
 pub mod read;
 pub mod report;
 pub mod rng;
 pub mod spec;
 pub mod violation;
+pub mod wire;
 pub mod world;

@@ -31,7 +31,7 @@ impl Drop for Entered {
 #[must_use]
 pub fn enter(world: &Rc<World>) -> Entered {
     if !INSTALLED.replace(true) {
-        jdb::sim::observe(Rc::new(|observed: &jdb::sim::Observed<'_>| {
+        jdb_io::observe::observe(Rc::new(|observed: &jdb_io::observe::Observed<'_>| {
             let world = CURRENT.with_borrow(Clone::clone);
             if let Some(world) = world {
                 let ops: Check<Vec<Op>> = observed.ops.iter().map(|op| decode(&world.spec, *op)).collect();

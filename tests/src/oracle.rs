@@ -115,7 +115,7 @@ struct Space {
 
 /// A position per shard: how many commits.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Marks(Vec<usize>);
+pub struct Marks(pub Vec<usize>);
 
 /// The oracle of one timeline of one database.
 #[derive(Clone, Debug)]
@@ -202,6 +202,19 @@ impl Oracle {
             shard.durable = shard.durable.max(at + 1);
         }
         Ok(())
+    }
+
+    /// The commit with this last sequence was answered, says somebody who has compared the changes.
+    ///
+    /// # Errors
+    /// As [`Oracle::acknowledged`].
+    pub fn acknowledged_by_seq(&mut self, ns: Ns, seq: u64, sync: bool) -> Check {
+        let shard = self.spaces[usize::from(ns)].shard.map(|no| &self.shards[usize::from(no)]);
+        let commit = shard.and_then(|shard| shard.commits.iter().rev().find(|commit| commit.last_seq == seq));
+        match commit.map(|commit| commit.ops.clone()) {
+            Some(ops) => self.acknowledged(&ops, seq, sync, 0),
+            None => broken!("namespace {ns}: sequence {seq} was answered but never submitted"),
+        }
     }
 
     /// The commit of `ops` was answered with an error. It may never have got a sequence.

@@ -38,6 +38,8 @@ pub struct Spec {
     pub big_percent: u64,
     /// Of 100 operations, this many read.
     pub read_percent: u64,
+    /// Naps that clients take between operations, in milliseconds.
+    pub naps_ms: [u64; 4],
     /// Of 100 futures, this many are dropped before they are ready.
     pub abandon_percent: u64,
 }
@@ -73,6 +75,7 @@ impl Spec {
             sync_percent: rng.pick(&[5, 20, 50]),
             big_percent: rng.pick(&[0, 2, 5]),
             read_percent: 6,
+            naps_ms: [1, 3, 20, 700],
             abandon_percent: 0,
         }
     }

@@ -4,6 +4,7 @@ use crate::oracle::{Marks, Ns, Op, Oracle};
 use crate::report::Counts;
 use crate::spec::Spec;
 use crate::violation::{Check, Violation};
+use crate::wire::Message;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -29,12 +30,8 @@ pub struct World {
 
 /// Hears what a world hears; the child of a kill -9 round passes it on to its parent.
 pub trait Listener: fmt::Debug {
-    /// A commit got its sequences.
-    fn submitted(&mut self, shard: u16, first_seq: u64, ops: &[Op]);
-    /// A commit was answered.
-    fn acknowledged(&mut self, ops: &[Op], seq: u64, sync: bool, after: u64);
-    /// A commit was answered with an error.
-    fn failed(&mut self, ops: &[Op]);
+    /// Something happened.
+    fn hear(&mut self, message: &Message);
 }
 
 impl World {
@@ -70,6 +67,11 @@ impl World {
         self.version.get()
     }
 
+    /// Later versions are above this one.
+    pub fn set_version(&self, version: u64) {
+        self.version.set(version);
+    }
+
     /// Keeps the first violation.
     pub fn note(&self, check: Check) {
         if let Err(violation) = check {
@@ -99,6 +101,13 @@ impl World {
         }
     }
 
+    /// Tells the listener, if there is one.
+    pub fn tell(&self, message: impl FnOnce() -> Message) {
+        if let Some(listener) = &mut *self.listener.borrow_mut() {
+            listener.hear(&message());
+        }
+    }
+
     /// A commit got its sequences.
     pub fn submitted(&self, shard: u16, first_seq: u64, ops: Check<Vec<Op>>) {
         let ops = match ops {
@@ -106,9 +115,7 @@ impl World {
             Err(violation) => return self.note(Err(violation)),
         };
         self.trace(|| format!("   shard {shard} #{first_seq}: {}", show_ops(&ops)));
-        if let Some(listener) = &mut *self.listener.borrow_mut() {
-            listener.submitted(shard, first_seq, &ops);
-        }
+        self.tell(|| Message::Submitted { shard, first_seq, ops: ops.clone() });
         let check = self.oracle.borrow_mut().submitted(shard, first_seq, ops);
         self.note(check);
     }
@@ -118,9 +125,7 @@ impl World {
         self.trace(|| format!("   ok #{seq}{}", if sync { " sync" } else { "" }));
         let check = self.oracle.borrow_mut().acknowledged(ops, seq, sync, after);
         self.note(check);
-        if let Some(listener) = &mut *self.listener.borrow_mut() {
-            listener.acknowledged(ops, seq, sync, after);
-        }
+        self.tell(|| Message::Acknowledged { ns: ops[0].ns(), seq, sync });
         let mut counts = self.counts.borrow_mut();
         *(if sync { &mut counts.acknowledged_sync } else { &mut counts.acknowledged_os }) += 1;
     }
@@ -129,21 +134,20 @@ impl World {
     pub fn durable(&self, ns: Ns, seq: u64) {
         self.trace(|| format!("   durable #{seq}"));
         self.oracle.borrow_mut().commit_durable(ns, seq);
+        self.tell(|| Message::Durable { ns, seq });
     }
 
     /// Everything up to `marks` was promised to survive a power cut.
     pub fn made_durable(&self, marks: &Marks) {
         self.trace(|| format!("   durable to {marks:?}"));
         self.oracle.borrow_mut().made_durable(marks);
+        self.tell(|| Message::MadeDurable(marks.clone()));
     }
 
     /// A commit was answered with an error.
     pub fn failed(&self, ops: &[Op], error: &jdb::Error) {
         self.trace(|| format!("   error: {error} for {}", show_ops(ops)));
         self.oracle.borrow_mut().failed(ops);
-        if let Some(listener) = &mut *self.listener.borrow_mut() {
-            listener.failed(ops);
-        }
         self.counts.borrow_mut().errors += 1;
         if !self.tolerant.get() {
             self.note(Err(Violation(format!("an error without a fault: {}", show_error(error)))));
