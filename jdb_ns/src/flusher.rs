@@ -7,7 +7,7 @@
 //! The record holds the table **and** where replay starts from now on: recovery replays exactly what is in no table.
 
 use crate::drops::key_ranges;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::filename::FileName;
 use crate::manifest::{Edit, FooterPlace, LiveDelta, Position, SegmentEntry, State, TableEntry};
 use crate::shard::{ClosedMemtable, Shard};
@@ -88,6 +88,9 @@ impl Shard {
             Rc::new(Table::new(&self.disk, path, flushed.meta, Some(self.cache.clone())))
         });
         // Nothing is awaited between the commit and its publication.
+        if let Some(sealed) = edit.segments_sealed.iter().map(|segment| segment.number).max() {
+            self.sealed_below.set(sealed);
+        }
         self.tree.flushed(&closed.memtable, table);
         if !gone.is_empty() {
             let mut drops = self.drops.borrow().borrow().clone();
@@ -121,14 +124,23 @@ impl Shard {
     /// Writes the footers of segments that will be sealed by the flush through `end`. A footer is an index that can be
     /// made again: a failure leaves the segment without one.
     async fn write_footers(&self, end: LogPos) {
-        for segment in self.log.chain() {
+        for segment in self.sealed_through(end) {
             let known = self.footers.borrow().contains_key(&segment.number);
-            if !segment.open && end_of(&segment) <= end && !known {
+            let committed = self.sealed_below.get() >= segment.number;
+            if !known && !committed {
                 let place = self.log.write_footer(segment.number).await.ok();
                 let place = place.map(|(offset, len)| FooterPlace { offset, len });
                 self.footers.borrow_mut().insert(segment.number, place);
             }
         }
+    }
+
+    /// Segments that end at or before `end` and have a successor: nothing is appended to them any more.
+    fn sealed_through(&self, end: LogPos) -> Vec<ChainSegment> {
+        let mut chain = self.log.chain();
+        chain.pop();
+        chain.retain(|segment| LogPos::new(segment.number, segment.end) <= end);
+        chain
     }
 
     /// The one record that commits a flush, built under the MANIFEST's lock, and the drops that no table needs any more.
@@ -171,10 +183,10 @@ impl Shard {
             edit.live_deltas.sort_by_key(|delta| delta.origin);
         }
         let mut footers = self.footers.borrow_mut();
-        for segment in self.log.chain() {
-            if !segment.open && end_of(&segment) <= closed.end && !state.segments.contains_key(&segment.number) {
+        for segment in self.sealed_through(closed.end) {
+            if !state.segments.contains_key(&segment.number) {
                 let footer = footers.remove(&segment.number).flatten();
-                let end_len = end_of(&segment).byte_offset();
+                let end_len = LogPos::new(segment.number, segment.end).byte_offset();
                 edit.segments_sealed.push(SegmentEntry {
                     number: segment.number,
                     end: segment.end,
@@ -230,10 +242,6 @@ impl Shard {
         }
         gone
     }
-}
-
-fn end_of(segment: &ChainSegment) -> LogPos {
-    LogPos::new(segment.number, segment.end)
 }
 
 /// A place in the log as the MANIFEST writes it.

@@ -50,7 +50,14 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     let state = manifest.state.clone();
     check_tables(&disk, &dir, &state).await?;
 
-    let config = LogConfig { dir: dir.clone(), secret, shard: u32::from(index), segment_len, recovery, ..LogConfig::default() };
+    let config = LogConfig {
+        dir: dir.clone(),
+        secret,
+        shard: u32::from(index),
+        segment_len,
+        recovery,
+        ..LogConfig::default()
+    };
     let tree = Tree::new(levels(&disk, &dir, &state, &cache));
     let mut drops = DropMap::default();
     for drop in state.drops.values() {
@@ -89,7 +96,6 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     }
     let found = recovered.last_seq.max(state.last_seq);
     let shard = Rc::new(Shard {
-        index,
         dir,
         disk,
         settings,
@@ -108,6 +114,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         unsynced: RefCell::default(),
         dirty_since: Cell::new(None),
         sync_wanted: Cell::new(false),
+        mark_due: Cell::new(false),
         sync_due: Event::new(),
         synced: Event::new(),
         active: Cell::new(ActiveMemtable::default()),
@@ -115,6 +122,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         flush_due: Event::new(),
         flushed: Event::new(),
         flush_error: RefCell::new(None),
+        sealed_below: Cell::new(state.segments.last_key_value().map_or(0, |(&number, _)| number)),
         footers: RefCell::default(),
         poison: RefCell::new(None),
         closing: Cell::new(false),
@@ -145,6 +153,7 @@ fn sealed(segment: &SegmentEntry) -> Sealed {
     Sealed {
         end: segment.end,
         pred: log_pos(segment.pred),
+        pred_last_seq: segment.pred_last_seq,
         seq_min: segment.seq_min,
         seq_max: segment.seq_max,
         footer: segment.footer.map(|footer| (footer.offset, footer.len)),

@@ -52,7 +52,7 @@ impl Meta {
 /// # Errors
 /// [`Damage::Corrupt`] when an entry is cut or leads out of the file, [`Damage::Unsupported`] for a critical type or a flag
 /// of a later version.
-pub fn read_list(bytes: &[u8], limit: u64) -> Result<Vec<Meta>, Damage> {
+pub(crate) fn read_list(bytes: &[u8], limit: u64) -> Result<Vec<Meta>, Damage> {
     let (count, rest) = (bytes.len() / META_ENTRY_LEN, bytes.len() % META_ENTRY_LEN);
     if rest != 0 || count > META_COUNT_MAX {
         let expected = (count.min(META_COUNT_MAX) * META_ENTRY_LEN) as u64;

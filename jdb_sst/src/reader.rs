@@ -180,3 +180,6 @@ async fn read(file: &File, offset: u64, len: usize) -> Result<Bytes> {
 }
 
 const _: () = assert!(size_of::<Error>() <= 88);
+
+#[cfg(test)]
+mod tests;

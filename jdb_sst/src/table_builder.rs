@@ -306,24 +306,4 @@ fn padding(offset: u64, len: usize) -> usize {
 const _: () = assert!(TOP_LEN_PINNED > PAGE_LEN);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn block_of_a_page_never_straddles_and_longer_ones_waste_little() {
-        for (offset, len, want) in [
-            (0, 4096, 0),
-            (1, 4096, 4095),
-            (4000, 96, 0),
-            (4000, 97, 96),
-            (8192, 4097, 0),
-            (8192 + 3999, 4097, 0),
-            (8192 + 3999, 4200, 97),
-            (2104, 6200, 0),
-            (8092, 65_536, 100),
-            (8092, 65_000, 0),
-        ] {
-            assert_eq!(padding(offset, len), want, "{len} bytes at {offset}");
-        }
-    }
-}
+mod tests;

@@ -296,3 +296,5 @@ impl Walk {
 pub(crate) fn child_handle(value: &[u8], to_data: bool, limit: u64) -> Result<Handle, Damage> {
     if to_data { Handle::decode(value, limit) } else { Span::decode(value, limit).map(Span::index) }
 }
+#[cfg(test)]
+mod tests;

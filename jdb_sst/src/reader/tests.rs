@@ -1,0 +1,307 @@
+use super::*;
+use crate::handle::Handle;
+use crate::layout::{Codec, MAGIC};
+use crate::meta::CRITICAL;
+use crate::options::WriterOptions;
+use crate::testing::{Rng, Row, build, lower_bound, options, random_rows};
+use crate::writer::SstWriter;
+use crate::{Features, Meta};
+use jdb_base::Kind;
+use jdb_io::{Disk, Mode, RuntimeConfig};
+use std::path::PathBuf;
+
+/// Runs `test` on the real disk in an empty directory.
+fn on_disk(test: impl AsyncFn(Disk, PathBuf)) {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = jdb_io::runtime(&RuntimeConfig::default()).unwrap();
+    runtime.block_on(async {
+        let disk = Disk::real();
+        test(disk.clone(), dir.path().join("t.sst")).await;
+        disk.drain().await;
+    });
+}
+
+async fn write(disk: &Disk, path: &Path, rows: &[Row], options: WriterOptions) -> crate::TableInfo {
+    let mut writer = SstWriter::create(disk, path, options).await.unwrap();
+    for row in rows {
+        writer.append(&row.key, row.seq, row.kind, &row.value).await.unwrap();
+    }
+    writer.finish().await.unwrap()
+}
+
+async fn put(disk: &Disk, path: &Path, bytes: &[u8]) -> File {
+    let file = disk.open(path, Mode::Truncate).await.unwrap();
+    file.write_at(0, bytes.to_vec()).await.0.unwrap();
+    file
+}
+
+async fn read_open(disk: &Disk, path: &Path) -> Result<Rc<SstReader>> {
+    SstReader::open(disk.open(path, Mode::Read).await?, None).await
+}
+
+#[test]
+fn written_table_reads_back_with_and_without_cache() {
+    on_disk(async |disk, path| {
+        let rows = random_rows(&mut Rng(1), 3000);
+        let info = write(&disk, &path, &rows, WriterOptions::default()).await;
+        let cache = Rc::new(BlockCache::new(1 << 20));
+        for cached in [false, true] {
+            let file = disk.open(&path, Mode::Read).await.unwrap();
+            let cache = cached.then(|| (Rc::clone(&cache), cache.next_file_id()));
+            let reader = SstReader::open(file, cache).await.unwrap();
+            assert_eq!((reader.len(), reader.footer().id), (info.len, info.id));
+            assert_eq!(reader.pinned_len(), 0);
+            for row in rows.iter().step_by(7) {
+                let got = reader.get(&row.key, row.seq).await.unwrap().unwrap();
+                assert_eq!((got.seq, got.kind, &got.value[..]), (row.seq, row.kind, &row.value[..]));
+            }
+            assert!(reader.pinned_len() > 0);
+            let mut cursor = reader.cursor();
+            cursor.next().await.unwrap();
+            for row in &rows {
+                assert!(row.is(cursor.entry().unwrap()));
+                assert_eq!(cursor.value().unwrap(), row.value);
+                cursor.next().await.unwrap();
+            }
+            assert_eq!(cursor.entry(), None);
+            for row in rows.iter().rev() {
+                cursor.prev().await.unwrap();
+                assert!(row.is(cursor.entry().unwrap()));
+            }
+            cursor.prev().await.unwrap();
+            assert_eq!(cursor.entry(), None);
+        }
+        assert!(cache.hits() > 0 && !cache.is_empty());
+    });
+}
+
+#[test]
+fn cached_blocks_are_read_once() {
+    on_disk(async |disk, path| {
+        let rows = random_rows(&mut Rng(2), 3000);
+        let info = write(&disk, &path, &rows, WriterOptions::default()).await;
+        let cache = Rc::new(BlockCache::new(64 << 20));
+        let file = disk.open(&path, Mode::Read).await.unwrap();
+        let before = disk.counters().reads;
+        let reader = SstReader::open(file, Some((cache, 0))).await.unwrap();
+        assert_eq!(disk.counters().reads - before, 1, "opening is one read");
+        for _ in 0..3 {
+            let mut cursor = reader.cursor();
+            cursor.seek_first().await.unwrap();
+            while cursor.entry().is_some() {
+                cursor.next().await.unwrap();
+            }
+        }
+        let index_blocks = info.index_len / 4000 + 2;
+        assert!(disk.counters().reads - before <= 1 + info.block_count + index_blocks);
+    });
+}
+
+#[test]
+fn cursor_agrees_with_model_on_disk() {
+    on_disk(async |disk, path| {
+        let rows = random_rows(&mut Rng(3), 2000);
+        write(&disk, &path, &rows, options(700, 300, 400)).await;
+        let reader = read_open(&disk, &path).await.unwrap();
+        let mut cursor = reader.cursor();
+        let mut rng = Rng(4);
+        let mut at = 0;
+        for step in 0..2000 {
+            match rng.below(5) {
+                0 => {
+                    let row = &rows[rng.below(rows.len())];
+                    at = lower_bound(&rows, &row.key, row.seq) + 1;
+                    cursor.seek(&row.key, row.seq).await.unwrap();
+                }
+                1 | 2 => {
+                    at = (at + 1).min(rows.len() + 1);
+                    cursor.next().await.unwrap();
+                }
+                _ => {
+                    at = at.saturating_sub(1);
+                    cursor.prev().await.unwrap();
+                }
+            }
+            let want = at.checked_sub(1).and_then(|at| rows.get(at));
+            assert_eq!(want.is_some(), cursor.entry().is_some(), "step {step}");
+            assert!(want.is_none_or(|row| row.is(cursor.entry().unwrap())), "step {step}");
+        }
+    });
+}
+
+#[test]
+fn large_values_are_written_in_pieces_and_come_back() {
+    on_disk(async |disk, path| {
+        let rows: Vec<Row> =
+            (0..5u8).map(|i| Row::new(&[i], 1, &vec![i; (1 << 20) + usize::from(i)])).collect();
+        let info = write(&disk, &path, &rows, WriterOptions::default()).await;
+        assert!(disk.counters().writes >= info.len / (512 << 10));
+        let reader = read_open(&disk, &path).await.unwrap();
+        for row in &rows {
+            let got = reader.get(&row.key, SeqNo::MAX).await.unwrap().unwrap();
+            assert!(got.value == row.value);
+        }
+    });
+}
+
+#[test]
+fn refused_entries_leave_the_writer_usable() {
+    on_disk(async |disk, path| {
+        let mut writer = SstWriter::create(&disk, &path, WriterOptions::default()).await.unwrap();
+        writer.append(b"b", SeqNo::new(1), Kind::Inline, b"").await.unwrap();
+        match writer.append(b"a", SeqNo::new(1), Kind::Inline, b"").await {
+            Err(Error::OutOfOrder { path: named, .. }) => assert_eq!(named, path),
+            other => panic!("{other:?}"),
+        }
+        let long = vec![b'z'; 65_518];
+        let got = writer.append(&long, SeqNo::new(1), Kind::Inline, b"").await;
+        assert!(matches!(got, Err(Error::TooLarge { .. })), "{got:?}");
+        assert_eq!(writer.finish().await.unwrap().count, 1);
+        let again = SstWriter::create(&disk, &path, WriterOptions::default()).await;
+        assert!(matches!(again, Err(Error::Io(_))), "a table is never written over");
+    });
+}
+
+#[test]
+fn damage_names_path_part_and_offset() {
+    on_disk(async |disk, path| {
+        let rows: Vec<Row> = (0..2000u32).map(|i| Row::new(&i.to_be_bytes(), 1, &[1; 50])).collect();
+        let (good, info) = build(&rows, WriterOptions::default());
+        let end = good.len();
+        for (what, at) in [
+            ("block checksum", 100),
+            ("block checksum", 4096 + 5),
+            ("magic", end - FOOTER_LEN),
+            ("footer checksum", end - 90),
+            ("footer checksum", end - 1),
+        ] {
+            let mut bytes = good.clone();
+            bytes[at] ^= 4;
+            put(&disk, &path, &bytes).await;
+            let error = match read_open(&disk, &path).await {
+                Err(error) => error,
+                Ok(reader) => {
+                    let mut cursor = reader.cursor();
+                    let error = loop {
+                        match cursor.next().await {
+                            Ok(()) => assert!(cursor.entry().is_some(), "{what}: ended without an error"),
+                            Err(error) => break error,
+                        }
+                    };
+                    assert_eq!(cursor.entry(), None);
+                    for _ in 0..2 {
+                        assert!(matches!(cursor.next().await, Err(Error::Lost { .. })));
+                        assert!(matches!(cursor.prev().await, Err(Error::Lost { .. })));
+                    }
+                    cursor.seek_last().await.unwrap();
+                    assert!(rows[rows.len() - 1].is(cursor.entry().unwrap()));
+                    error
+                }
+            };
+            match error {
+                Error::Corrupt { path: named, what: found, offset, .. } => {
+                    assert_eq!((named, found), (path.clone(), what), "byte {at}");
+                    assert!(offset <= at as u64 || what == "footer checksum", "byte {at}: {offset}");
+                    assert!(at as u64 - offset.min(at as u64) < 4200, "byte {at}: {offset}");
+                }
+                other => panic!("byte {at}: {other}"),
+            }
+        }
+        assert!(info.block_count > 10);
+    });
+}
+
+#[test]
+fn cut_files_do_not_open() {
+    on_disk(async |disk, path| {
+        let (good, _) = build(&random_rows(&mut Rng(6), 100), WriterOptions::default());
+        for len in (0..200).chain(good.len() - 200..good.len()) {
+            put(&disk, &path, &good[..len]).await;
+            let got = read_open(&disk, &path).await;
+            assert!(matches!(got, Err(Error::Corrupt { .. })), "cut to {len}: {got:?}");
+        }
+    });
+}
+
+/// A table whose footer, and list of meta blocks, are made anew.
+fn forged(metas: &[Meta], change: impl FnOnce(&mut Footer)) -> Vec<u8> {
+    let (mut bytes, _) = build(&[Row::new(b"k", 1, b"v")], WriterOptions::default());
+    let limit = bytes.len() - FOOTER_LEN;
+    let mut footer = Footer::decode(bytes.last_chunk().unwrap(), limit as u64).unwrap();
+    bytes.truncate(limit);
+    if !metas.is_empty() {
+        metas.iter().for_each(|meta| meta.encode(&mut bytes));
+        trailer::seal(&mut bytes, limit, Codec::Plain, footer.seed(), limit as u64);
+        footer.meta = Handle { offset: limit as u64, len: (bytes.len() - limit) as u32 };
+    }
+    change(&mut footer);
+    let offset = bytes.len() as u64;
+    footer.encode(&mut bytes, offset);
+    bytes
+}
+
+#[test]
+fn unknown_features_and_meta_blocks_are_ignored_or_unsupported_as_they_say() {
+    on_disk(async |disk, path| {
+        let handle = Handle { offset: 0, len: 6 };
+        let meta = |number, flags| Meta { number, flags, handle };
+        let features = |compatible, read_only, incompatible| Features { compatible, read_only, incompatible };
+        for (what, metas, word) in [
+            ("", vec![], features(0, 0, 0)),
+            ("", vec![], features(u64::MAX, u64::MAX, 0)),
+            ("features", vec![], features(0, 0, 1)),
+            ("", vec![meta(1, 0), meta(999, 0)], features(0, 0, 0)),
+            // So many that the list does not fit what opening reads at once.
+            ("", vec![meta(2, 0); 100], features(0, 0, 0)),
+            ("critical meta block", vec![meta(2, 0), meta(77, CRITICAL)], features(0, 0, 0)),
+            ("meta block flags", vec![meta(2, 4)], features(0, 0, 0)),
+        ] {
+            put(&disk, &path, &forged(&metas, |footer| footer.features = word)).await;
+            match read_open(&disk, &path).await {
+                Ok(reader) => {
+                    assert_eq!(what, "", "{metas:?}");
+                    assert_eq!((reader.meta(), reader.footer().features), (&metas[..], word));
+                    assert!(reader.get(b"k", SeqNo::MAX).await.unwrap().is_some());
+                }
+                Err(Error::Unsupported { what: found, .. }) => assert_eq!(found, what, "{metas:?}"),
+                Err(other) => panic!("{what}: {other}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn forged_handles_are_refused_before_anything_is_allocated() {
+    on_disk(async |disk, path| {
+        for top in [
+            Handle { offset: 0, len: u32::MAX },
+            Handle { offset: u64::MAX - 3, len: 100 },
+            Handle { offset: 1 << 40, len: 100 },
+            Handle { offset: 0, len: 5 },
+        ] {
+            put(&disk, &path, &forged(&[], |footer| footer.top = top)).await;
+            let got = read_open(&disk, &path).await;
+            assert!(matches!(got, Err(Error::Corrupt { what: "top index", .. })), "{top:?}: {got:?}");
+        }
+        // A data block where the top index should be: its checksum holds, its values are no handles.
+        let data = Handle { offset: 0, len: 0 };
+        let bytes = forged(&[], |footer| {
+            let len = footer.top.offset.min(100) as u32;
+            footer.top = Handle { len, ..data };
+        });
+        put(&disk, &path, &bytes).await;
+        let reader = read_open(&disk, &path).await.unwrap();
+        assert!(matches!(reader.get(b"k", SeqNo::MAX).await, Err(Error::Corrupt { .. })));
+    });
+}
+
+#[test]
+fn file_of_another_kind_is_named_corrupt() {
+    on_disk(async |disk, path| {
+        for bytes in [vec![], MAGIC.to_vec(), vec![0; 4096], vec![0xff; 128]] {
+            put(&disk, &path, &bytes).await;
+            let got = read_open(&disk, &path).await;
+            assert!(matches!(got, Err(Error::Corrupt { .. })), "{} bytes: {got:?}", bytes.len());
+        }
+    });
+}
