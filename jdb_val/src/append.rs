@@ -17,6 +17,7 @@ use jdb_base::checksum::{Seed, crc32};
 use jdb_base::key::{BATCH_COUNT_MAX, VALUE_LEN_MAX};
 use jdb_base::pages::UNIT_LEN;
 use jdb_base::{SeqNo, ValuePtr};
+use jdb_io::observe;
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::yield_now;
 use jdb_io::{File, Mode};
@@ -185,6 +186,21 @@ impl ValueLog {
         Ok(plan)
     }
 
+    /// In tests: who wants to know the order of commits hears of it before it is written.
+    fn tell_observer<'a>(&self, batches: impl Iterator<Item = &'a &'a [Op]>, placed: &[Placed]) {
+        if !observe::is_observed() {
+            return;
+        }
+        let mut placed = placed;
+        for batch in batches {
+            let Some((these, rest)) = placed.split_at_checked(batch.len()) else { break };
+            placed = rest;
+            let Some(first) = these.first() else { continue };
+            let ops: Vec<_> = batch.iter().map(|op| (op.kind as u8, &op.key[..], &op.value[..])).collect();
+            observe::observed(&observe::Observed { shard: self.config.shard, first_seq: first.seq.get(), ops: &ops });
+        }
+    }
+
     fn next_header(&self, number: u32) -> SegmentHeader {
         let state = self.state.borrow();
         let newest = state.segments.keys().next_back().copied().unwrap_or(0).max(state.written.segment);
@@ -209,6 +225,7 @@ impl ValueLog {
         let ops = batches.iter().take(taken).copied();
         let placed = self.encode_batches(&mut buffer, seed, active.number, file_offset, base, ops).await;
         let filled_len = buffer.len() as u64;
+        self.tell_observer(batches.iter().take(taken), &placed);
         let (result, buffer) = file.write_at(file_offset, buffer).await;
         if buffer.capacity() <= BUFFER_KEPT {
             self.buffer.replace(buffer);
