@@ -58,11 +58,15 @@ pub struct Tuning {
     pub unflushed_len: Option<u64>,
     /// Length of a data block, default 4096.
     pub block_len: Option<usize>,
+    /// How far the sequences of a life start above those of the life before, and how many operations may be unsynced;
+    /// default 2^24.
+    pub life_jump: Option<u64>,
 }
 
 const SEGMENT_LEN: u64 = 16 << 20;
 const UNFLUSHED_LEN: u64 = 128 << 20;
 const BLOCK_LEN: usize = 4096;
+const LIFE_JUMP: u64 = 1 << 24;
 
 impl Options {
     /// The defaults for a database in `path`.
@@ -110,6 +114,7 @@ impl Options {
             memtable_len: self.tuning.memtable_len.unwrap_or(self.memory / 2),
             unflushed_len: self.tuning.unflushed_len.unwrap_or(UNFLUSHED_LEN),
             block_len: self.tuning.block_len.unwrap_or(BLOCK_LEN),
+            life_jump: self.tuning.life_jump.unwrap_or(LIFE_JUMP),
         };
         Ok((disk, self.durability, options))
     }

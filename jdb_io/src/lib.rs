@@ -14,6 +14,7 @@ pub mod counters;
 pub mod disk;
 pub mod error;
 pub mod file;
+pub mod observe;
 pub mod plant;
 mod real;
 pub mod runtime;

@@ -14,7 +14,9 @@ use crate::shard::{ClosedMemtable, Shard};
 use futures::future::{Either, select};
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
+use jdb_io::task;
 use jdb_lsm::{Flushed, Table, write_table};
+use jdb_mem::Memtable;
 use jdb_sst::WriterOptions;
 use jdb_val::{ChainSegment, LogPos};
 use std::cell::RefCell;
@@ -37,6 +39,7 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         match result {
             Ok(()) => {
                 shard.closed.borrow_mut().pop_front();
+                free(closed.memtable).await;
                 *shard.flush_error.borrow_mut() = None;
                 shard.count(|counts| counts.flushes += 1);
                 shard.flushed.notify();
@@ -50,6 +53,14 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         }
     }
     shard.flushed.notify();
+}
+
+/// Gives a memtable's memory back chunk by chunk, unless a reader still holds it.
+async fn free(memtable: Rc<Memtable>) {
+    let Some(mut memtable) = Rc::into_inner(memtable) else { return };
+    while memtable.free_some() {
+        task::yield_now().await;
+    }
 }
 
 impl Shard {
@@ -88,6 +99,9 @@ impl Shard {
             Rc::new(Table::new(&self.disk, path, flushed.meta, Some(self.cache.clone())))
         });
         // Nothing is awaited between the commit and its publication.
+        if let Some(sealed) = edit.segments_sealed.iter().map(|segment| segment.number).max() {
+            self.sealed_below.set(sealed);
+        }
         self.tree.flushed(&closed.memtable, table);
         if !gone.is_empty() {
             let mut drops = self.drops.borrow().borrow().clone();
@@ -121,14 +135,23 @@ impl Shard {
     /// Writes the footers of segments that will be sealed by the flush through `end`. A footer is an index that can be
     /// made again: a failure leaves the segment without one.
     async fn write_footers(&self, end: LogPos) {
-        for segment in self.log.chain() {
+        for segment in self.sealed_through(end) {
             let known = self.footers.borrow().contains_key(&segment.number);
-            if !segment.open && end_of(&segment) <= end && !known {
-                let place: Option<(u64, u32)> = None; // FOOTERPENDING
+            let committed = self.sealed_below.get() >= segment.number;
+            if !known && !committed {
+                let place = self.log.write_footer(segment.number).await.ok();
                 let place = place.map(|(offset, len)| FooterPlace { offset, len });
                 self.footers.borrow_mut().insert(segment.number, place);
             }
         }
+    }
+
+    /// Segments that end at or before `end` and have a successor: nothing is appended to them any more.
+    fn sealed_through(&self, end: LogPos) -> Vec<ChainSegment> {
+        let mut chain = self.log.chain();
+        chain.pop();
+        chain.retain(|segment| LogPos::new(segment.number, segment.end) <= end);
+        chain
     }
 
     /// The one record that commits a flush, built under the MANIFEST's lock, and the drops that no table needs any more.
@@ -171,10 +194,10 @@ impl Shard {
             edit.live_deltas.sort_by_key(|delta| delta.origin);
         }
         let mut footers = self.footers.borrow_mut();
-        for segment in self.log.chain() {
-            if !segment.open && end_of(&segment) <= closed.end && !state.segments.contains_key(&segment.number) {
+        for segment in self.sealed_through(closed.end) {
+            if !state.segments.contains_key(&segment.number) {
                 let footer = footers.remove(&segment.number).flatten();
-                let end_len = end_of(&segment).byte_offset();
+                let end_len = LogPos::new(segment.number, segment.end).byte_offset();
                 edit.segments_sealed.push(SegmentEntry {
                     number: segment.number,
                     end: segment.end,
@@ -230,10 +253,6 @@ impl Shard {
         }
         gone
     }
-}
-
-fn end_of(segment: &ChainSegment) -> LogPos {
-    LogPos::new(segment.number, segment.end)
 }
 
 /// A place in the log as the MANIFEST writes it.

@@ -38,6 +38,7 @@ pub struct Options {
     pub memtable_len: usize,
     pub unflushed_len: u64,
     pub block_len: usize,
+    pub life_jump: u64,
 }
 
 /// A shard whose unflushed log is longer than this is flushed when the database is closed, so that it opens at once.
@@ -70,6 +71,7 @@ impl Manager {
             sync_interval: options.sync_interval,
             flush_interval: options.flush_interval,
             block_len: options.block_len,
+            life_jump: options.life_jump.max(1),
             read_only: options.read_only,
         };
         let shards = try_join_all((0..superblock.shard_count).map(|index| {

@@ -50,7 +50,14 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     let state = manifest.state.clone();
     check_tables(&disk, &dir, &state).await?;
 
-    let config = LogConfig { dir: dir.clone(), secret, shard: u32::from(index), segment_len, recovery, ..LogConfig::default() };
+    let config = LogConfig {
+        dir: dir.clone(),
+        secret,
+        shard: u32::from(index),
+        segment_len,
+        recovery,
+        ..LogConfig::default()
+    };
     let tree = Tree::new(levels(&disk, &dir, &state, &cache));
     let mut drops = DropMap::default();
     for drop in state.drops.values() {
@@ -107,6 +114,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         unsynced: RefCell::default(),
         dirty_since: Cell::new(None),
         sync_wanted: Cell::new(false),
+        mark_due: Cell::new(false),
         sync_due: Event::new(),
         synced: Event::new(),
         active: Cell::new(ActiveMemtable::default()),
@@ -114,6 +122,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         flush_due: Event::new(),
         flushed: Event::new(),
         flush_error: RefCell::new(None),
+        sealed_below: Cell::new(state.segments.last_key_value().map_or(0, |(&number, _)| number)),
         footers: RefCell::default(),
         poison: RefCell::new(None),
         closing: Cell::new(false),

@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) flush_interval: Duration,
     /// Target length of a data block in bytes.
     pub(crate) block_len: usize,
+    /// How far a life starts above all sequences before it; also the bound of operations that are ever unsynced.
+    pub(crate) life_jump: u64,
     /// Nothing may be changed.
     pub(crate) read_only: bool,
 }
@@ -75,6 +77,8 @@ pub(crate) struct Shard {
     /// When the oldest unsynced record was written, on the disk's clock.
     pub(crate) dirty_since: Cell<Option<Duration>>,
     pub(crate) sync_wanted: Cell<bool>,
+    /// The last sync is not followed by a mark yet.
+    pub(crate) mark_due: Cell<bool>,
     /// A sync is wanted, or there is something to sync.
     pub(crate) sync_due: Event,
     /// A sync is over, or the shard stopped writing.
@@ -89,6 +93,8 @@ pub(crate) struct Shard {
     /// Why the last attempt to flush failed.
     pub(crate) flush_error: RefCell<Option<Error>>,
 
+    /// The newest segment that the MANIFEST names as sealed.
+    pub(crate) sealed_below: Cell<u32>,
     /// Footers written and not yet in the MANIFEST; `None`: could not be written.
     pub(crate) footers: RefCell<BTreeMap<u32, Option<FooterPlace>>>,
 
@@ -248,6 +254,12 @@ impl Shard {
             }
             let unflushed = !self.closed.borrow().is_empty() || self.active.get().log_len > flush_len;
             result = if unflushed { self.flush().await } else { self.sync().await };
+            if result.as_ref().is_err_and(Error::is_no_space) {
+                // No room for a table: the log holds everything, and the next open replays it.
+                result = self.sync().await;
+            }
+            // Best effort: it only lets later damage be told from a torn tail.
+            drop(self.log.mark().await);
         }
         self.stop();
         while self.tasks.get() > 0 {

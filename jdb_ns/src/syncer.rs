@@ -14,7 +14,7 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         if !shard.sync_wanted.get() {
             match shard.sync_deadline() {
                 None => {
-                    shard.sync_due.wait().await;
+                    shard.wait_until_dirty().await;
                     continue;
                 }
                 Some(left) if !left.is_zero() => {
@@ -39,6 +39,22 @@ impl Shard {
         Some((since + wait).saturating_sub(self.disk.now()))
     }
 
+    /// Waits for something to sync. When nothing comes for a while after a sync, a mark notes in the log how far it is
+    /// durable: damage to what the burst wrote is then told from a torn tail.
+    async fn wait_until_dirty(&self) {
+        if self.mark_due.replace(false) {
+            let (due, timer) =
+                (pin!(self.sync_due.wait()), pin!(self.disk.sleep(self.settings.sync_interval)));
+            if let Either::Left(_) = select(due, timer).await {
+                return;
+            }
+            // Best effort: a failed mark fails nothing else.
+            drop(self.log.mark().await);
+        } else {
+            self.sync_due.wait().await;
+        }
+    }
+
     /// One sync: everything written before it is durable afterwards, and those who wait for that are answered.
     async fn sync_now(self: &Rc<Self>) {
         if self.stopping.get() {
@@ -49,6 +65,7 @@ impl Shard {
         match self.log.sync().await {
             Ok(end) => {
                 self.count(|counts| counts.syncs += 1);
+                self.mark_due.set(true);
                 self.answer_synced(end);
                 self.synced.notify();
             }

@@ -1,6 +1,6 @@
 //! The writer of a shard: takes what is queued as one group, writes it once, inserts it, answers.
 //!
-//! Before the first record of a life is answered its start sequence is durable: 2^24 above everything that any life may
+//! Before the first record of a life is answered its start sequence is durable: a jump of 2^24 above everything that any life may
 //! have used, so that no sequence is ever answered twice, whatever a power cut takes away.
 
 use crate::commit::{Durability, Pending, Unsynced, fail_all};
@@ -17,8 +17,6 @@ use std::rc::Rc;
 const GROUP_LEN_MAX: usize = 1 << 20;
 /// Most commits in a group.
 const GROUP_COUNT_MAX: usize = 1024;
-/// How far a life starts above the last; also the bound of operations that are ever unsynced.
-pub(crate) const LIFE_JUMP: u64 = 1 << 24;
 /// The writer waits for a flush while this many closed memtables wait.
 const CLOSED_COUNT_MAX: usize = 3;
 /// With a full disk, deletes go on until this many closed memtables wait.
@@ -62,9 +60,10 @@ impl Shard {
         let state = &manifest.state;
         let used =
             found.max(state.life_start).max(state.gaps.values().map(|gap| gap.to).max().unwrap_or_default());
-        let first = if planted(Plant::SeqPlusOne) { used.plus(1) } else { used.plus(LIFE_JUMP) };
+        let first =
+            if planted(Plant::SeqPlusOne) { used.plus(1) } else { used.plus(self.settings.life_jump) };
         let gap = Gap { from: found.plus(1), to: SeqNo::new(first.get() - 1) };
-        let known = state.gaps.get(&gap.from).is_some();
+        let known = state.gaps.contains_key(&gap.from);
         let edit = Edit {
             life_start: Some(first),
             gaps_removed: if known { vec![gap.from] } else { vec![] },
@@ -85,9 +84,8 @@ impl Shard {
         let start = self.disk.now();
         let mut waited = false;
         while !self.stopping.get() && self.poison.borrow().is_none() {
-            if self.log.unsynced_ops() + GROUP_COUNT_MAX as u64 + self.front_count() > LIFE_JUMP
-                && !planted(Plant::UnboundedUnsynced)
-            {
+            let unsynced = self.log.unsynced_ops();
+            if unsynced > 0 && !self.may_be_unsynced(unsynced + self.front_count()) {
                 waited = true;
                 self.want_sync();
                 self.synced.wait().await;
@@ -104,6 +102,11 @@ impl Shard {
         }
     }
 
+    /// Whether this many operations may be unsynced: a power cut may take them all, and the next life must start above.
+    fn may_be_unsynced(&self, count: u64) -> bool {
+        count < self.settings.life_jump || planted(Plant::UnboundedUnsynced)
+    }
+
     /// Operations of the commit at the front of the queue.
     fn front_count(&self) -> u64 {
         self.queue.borrow().front().map_or(0, |pending| pending.ops.len() as u64)
@@ -112,13 +115,15 @@ impl Shard {
     fn take_group(&self) -> Vec<Pending> {
         let mut queue = self.queue.borrow_mut();
         let mut group: Vec<Pending> = Vec::new();
-        let mut len = 0;
+        let (mut len, mut unsynced) = (0, self.log.unsynced_ops());
         while let Some(pending) = queue.front() {
-            let full = len + pending.len > GROUP_LEN_MAX || group.len() == GROUP_COUNT_MAX;
+            len += pending.len;
+            unsynced += pending.ops.len() as u64;
+            let full =
+                len > GROUP_LEN_MAX || group.len() == GROUP_COUNT_MAX || !self.may_be_unsynced(unsynced);
             if full && !group.is_empty() {
                 break;
             }
-            len += pending.len;
             group.extend(queue.pop_front());
         }
         group

@@ -17,6 +17,7 @@ use jdb_base::checksum::{Seed, crc32};
 use jdb_base::key::{BATCH_COUNT_MAX, VALUE_LEN_MAX};
 use jdb_base::pages::UNIT_LEN;
 use jdb_base::{SeqNo, ValuePtr};
+use jdb_io::observe;
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::yield_now;
 use jdb_io::{File, Mode};
@@ -137,12 +138,19 @@ impl ValueLog {
     }
 
     /// Chooses the batches and their segment, which is created when it is new. `first` is the first that is not empty.
-    async fn plan(&self, batches: &[&[Op]], first: usize, next_number: &mut dyn FnMut() -> u32) -> Result<Plan> {
+    async fn plan(
+        &self,
+        batches: &[&[Op]],
+        first: usize,
+        next_number: &mut dyn FnMut() -> u32,
+    ) -> Result<Plan> {
         // Taken out: whatever happens from here to the end of the write, nothing more goes to this place.
         let active = self.state.borrow_mut().active.take();
         let first_batch = batches.get(first).copied().unwrap_or_default();
         let (active, header, file) = match active.filter(|_| !self.needs_segment(active, first_batch)) {
-            Some(active) => (active, None, self.state.borrow().segments.get(&active.number).and_then(|s| s.file.clone())),
+            Some(active) => {
+                (active, None, self.state.borrow().segments.get(&active.number).and_then(|s| s.file.clone()))
+            }
             None => {
                 let number = next_number();
                 let header = self.next_header(number);
@@ -178,6 +186,21 @@ impl ValueLog {
         Ok(plan)
     }
 
+    /// In tests: who wants to know the order of commits hears of it before it is written.
+    fn tell_observer<'a>(&self, batches: impl Iterator<Item = &'a &'a [Op]>, placed: &[Placed]) {
+        if !observe::is_observed() {
+            return;
+        }
+        let mut placed = placed;
+        for batch in batches {
+            let Some((these, rest)) = placed.split_at_checked(batch.len()) else { break };
+            placed = rest;
+            let Some(first) = these.first() else { continue };
+            let ops: Vec<_> = batch.iter().map(|op| (op.kind as u8, &op.key[..], &op.value[..])).collect();
+            observe::observed(&observe::Observed { shard: self.config.shard, first_seq: first.seq.get(), ops: &ops });
+        }
+    }
+
     fn next_header(&self, number: u32) -> SegmentHeader {
         let state = self.state.borrow();
         let newest = state.segments.keys().next_back().copied().unwrap_or(0).max(state.written.segment);
@@ -202,6 +225,7 @@ impl ValueLog {
         let ops = batches.iter().take(taken).copied();
         let placed = self.encode_batches(&mut buffer, seed, active.number, file_offset, base, ops).await;
         let filled_len = buffer.len() as u64;
+        self.tell_observer(batches.iter().take(taken), &placed);
         let (result, buffer) = file.write_at(file_offset, buffer).await;
         if buffer.capacity() <= BUFFER_KEPT {
             self.buffer.replace(buffer);
@@ -216,13 +240,21 @@ impl ValueLog {
             return Err(error.into());
         }
         let count = placed.len() as u32;
-        let (first, last) = (placed.first().map(|p| p.seq), placed.last().map(|p| p.seq).unwrap_or(state.last_seq));
+        let (first, last) =
+            (placed.first().map(|p| p.seq), placed.last().map(|p| p.seq).unwrap_or(state.last_seq));
         if let Some(header) = header {
             state.links.insert(header.number, header.pred);
             state.stats.segments_begun += 1;
             let seq_min = first.unwrap_or(last);
-            let segment =
-                Segment { end: end.offset, pred: header.pred, pred_last_seq: header.pred_last_seq, seq_min, seq_max: last, file: Some(file), named: false };
+            let segment = Segment {
+                end: end.offset,
+                pred: header.pred,
+                pred_last_seq: header.pred_last_seq,
+                seq_min,
+                seq_max: last,
+                file: Some(file),
+                named: false,
+            };
             state.segments.insert(header.number, segment);
         } else if let Some(segment) = state.segments.get_mut(&active.number) {
             (segment.end, segment.seq_max) = (end.offset, last);
@@ -232,7 +264,8 @@ impl ValueLog {
         state.active = (!std::mem::take(&mut state.seal_behind)).then_some(filled);
         state.written = end;
         state.last_seq = last;
-        state.marked = batches.first().is_some_and(|batch| matches!(batch, [Op { kind: RecordKind::Mark, .. }]));
+        state.marked =
+            batches.first().is_some_and(|batch| matches!(batch, [Op { kind: RecordKind::Mark, .. }]));
         state.stats.writes += 1;
         state.stats.records += u64::from(count);
         state.stats.appended_len += filled_len;
@@ -255,7 +288,8 @@ impl ValueLog {
                 let at = file_offset + buffer.len() as u64;
                 let offset = (at / UNIT_LEN) as u32;
                 let seq = self.take_seq(op.kind);
-                let fields = Fields { kind: op.kind, ops_left: left, seq, synced_back: synced_back(base, offset) };
+                let fields =
+                    Fields { kind: op.kind, ops_left: left, seq, synced_back: synced_back(base, offset) };
                 if op.value.len() <= STEP_LEN {
                     encode(buffer, seed, at, fields, &op.key, &op.value);
                 } else {
@@ -282,7 +316,8 @@ fn batch_len(batch: &[Op]) -> u64 {
 }
 
 fn check_limits(batch: &[Op]) -> Result<()> {
-    let check = |what, len: u64, max: u64| if len > max { Err(Error::TooLarge { what, len, max }) } else { Ok(()) };
+    let check =
+        |what, len: u64, max: u64| if len > max { Err(Error::TooLarge { what, len, max }) } else { Ok(()) };
     check("batch operations", batch.len() as u64, BATCH_COUNT_MAX as u64)?;
     for op in batch {
         check("key length", op.key.len() as u64, u64::from(u16::MAX))?;

@@ -63,7 +63,8 @@ impl ValueLog {
         let end = self.end_of(ptr.segment)?;
         let path = || self.path(ptr.segment);
         let offset = ptr.byte_offset();
-        let corrupt = |what, expected: u64, found: u64| Error::Corrupt { path: path(), what, offset, expected, found };
+        let corrupt =
+            |what, expected: u64, found: u64| Error::Corrupt { path: path(), what, offset, expected, found };
         let len = (RECORD_HEADER_LEN + key.len()) as u64 + u64::from(ptr.len);
         let end = LogPos::new(0, end).byte_offset();
         if ptr.offset < FIRST_RECORD || offset + len > end {
@@ -93,7 +94,11 @@ impl ValueLog {
         let pos = LogPos::new(ptr.segment, ptr.offset);
         let record = head.record(&bytes, pos).map_err(|fault| fault.in_file(&path()))?;
         if record.kind != RecordKind::Put {
-            return Err(corrupt("kind of a record", u64::from(RecordKind::Put.to_u8()), u64::from(head.kind())));
+            return Err(corrupt(
+                "kind of a record",
+                u64::from(RecordKind::Put.to_u8()),
+                u64::from(head.kind()),
+            ));
         }
         if record.seq != seq {
             return Err(corrupt("sequence of a record", seq.get(), record.seq.get()));

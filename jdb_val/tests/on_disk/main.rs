@@ -1,0 +1,7 @@
+//! The value log on the simulated disk.
+
+mod basics;
+mod cuts;
+mod damage;
+mod faults;
+mod harness;

@@ -1,0 +1,128 @@
+//! What a campaign did, so that a run that tests nothing is noticed.
+
+use jdb_io::sim::SimDisk;
+use std::collections::BTreeMap;
+use std::fmt;
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Counters of a campaign.
+        #[derive(Clone, Default, Debug)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Cuts in which each kind of damage took effect.
+            pub damage: BTreeMap<&'static str, u64>,
+            /// How damaged files ended, by kind of damage and answer.
+            pub outcomes: BTreeMap<String, u64>,
+        }
+
+        impl Counts {
+            /// Adds another's counts.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+                for (kind, count) in &other.damage {
+                    *self.damage.entry(kind).or_default() += count;
+                }
+                for (kind, count) in &other.outcomes {
+                    *self.outcomes.entry(kind.clone()).or_default() += count;
+                }
+            }
+
+            fn rows(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+    };
+}
+
+counts! {
+    /// Runs: seeds that were begun.
+    runs,
+    /// Simulated power cuts whose image was checked.
+    cuts,
+    /// Of these, cuts of an image: during its recovery or the first writes after it.
+    nested,
+    /// Of these, three deep or deeper.
+    nested_deep,
+    /// Deaths of the process alone whose image was checked.
+    kills,
+    /// Images that lived on: 100 more puts, cut and killed again.
+    lived_on,
+    /// Images opened a second time.
+    opened_twice,
+    /// Operations that clients began.
+    operations,
+    /// Commits answered with `Os`.
+    acknowledged_os,
+    /// Commits answered with `Sync`.
+    acknowledged_sync,
+    /// Gets and scans checked while writers ran.
+    reads,
+    /// Whole namespaces dropped.
+    drops,
+    /// Tables at the end of lives: flushes.
+    flushes,
+    /// Segments begun.
+    segments,
+    /// Databases opened in the runs themselves.
+    opened,
+    /// Databases closed.
+    closed,
+    /// Futures dropped before they were ready.
+    abandoned,
+    /// Operations answered with an error.
+    errors,
+    /// Faults that hit an operation.
+    faults_hit,
+    /// Files damaged.
+    damaged,
+}
+
+impl Counts {
+    /// Adds the damage that a power cut really did.
+    pub fn add_damage(&mut self, image: &SimDisk) {
+        for (kind, count) in image.damage_counts().rows() {
+            *self.damage.entry(kind).or_default() += u64::from(count > 0);
+        }
+    }
+
+    /// Adds the tables and segments that a life left on `disk`.
+    pub fn add_files(&mut self, disk: &SimDisk) {
+        let mut numbers: BTreeMap<_, u64> = BTreeMap::new();
+        for path in disk.paths() {
+            let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            if let (Some(dir), Some(number)) = (path.parent(), number) {
+                let newest = numbers.entry(dir.to_owned()).or_default();
+                *newest = (*newest).max(number);
+                self.flushes += u64::from(path.extension().is_some_and(|e| e == "sst"));
+            }
+        }
+        let files: u64 = numbers.values().sum();
+        self.segments += files.saturating_sub(self.flushes.min(files));
+    }
+
+    /// Kinds of damage that took effect in less than `percent` of the cuts.
+    #[must_use]
+    pub fn rare_damage(&self, percent: f64) -> Vec<&'static str> {
+        let share = |count: u64| count as f64 * 100.0 / self.cuts.max(1) as f64;
+        self.damage.iter().filter(|(_, count)| share(**count) < percent).map(|(kind, _)| *kind).collect()
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, count) in self.rows().into_iter().filter(|(_, count)| *count > 0) {
+            writeln!(f, "  {:<20} {count:>12}", name.replace('_', " "))?;
+        }
+        if self.cuts > 0 {
+            for (kind, count) in &self.damage {
+                let share = *count as f64 * 100.0 / self.cuts as f64;
+                writeln!(f, "  effective: {:<22} {share:>6.1} % of the cuts", kind.replace('_', " "))?;
+            }
+        }
+        for (outcome, count) in &self.outcomes {
+            writeln!(f, "  {outcome:<44} {count:>8}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! What one run does, drawn from its seed: small and hot.
+
+use crate::rng::Rng;
+use bytes::Bytes;
+use jdb::{Options, Tuning};
+use jdb_base::NsId;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The parameters of a run.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The seed that all of it comes from.
+    pub seed: u64,
+    /// Where the database lies.
+    pub path: PathBuf,
+    /// Namespaces; the last is never written.
+    pub ns: Vec<NsId>,
+    /// Keys that are written.
+    pub keys: Vec<Bytes>,
+    /// Number of shards.
+    pub shards: u16,
+    /// Longest inlined value in bytes.
+    pub inline_max: usize,
+    /// A memtable closes at this many bytes.
+    pub memtable_len: usize,
+    /// Target length of a segment in bytes.
+    pub segment_len: u64,
+    /// Target length of a block in bytes.
+    pub block_len: usize,
+    /// The engine syncs within this time.
+    pub sync_interval: Duration,
+    /// Tasks that write and read at the same time.
+    pub clients: usize,
+    /// Of 100 commits, this many ask for `Sync`.
+    pub sync_percent: u64,
+    /// Of 100 values, this many are longer than a block.
+    pub big_percent: u64,
+    /// Of 100 operations, this many read.
+    pub read_percent: u64,
+    /// Naps that clients take between operations, in milliseconds.
+    pub naps_ms: [u64; 4],
+    /// Of 100 futures, this many are dropped before they are ready.
+    pub abandon_percent: u64,
+}
+
+impl Spec {
+    /// The parameters of run `seed` in directory `path`.
+    #[must_use]
+    pub fn new(seed: u64, path: &Path) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut ns = vec![
+            NsId::from(0u64),
+            NsId::from(7u64),
+            NsId::from((1u64, 2u64)),
+            NsId::from(u128::MAX),
+            NsId::from(255u64),
+            NsId::from(256u64),
+        ];
+        ns.rotate_left(rng.index(6));
+        ns.truncate(rng.within(3..6) as usize + 1);
+        let keys = keys(&mut rng);
+        Self {
+            seed,
+            path: path.to_owned(),
+            ns,
+            keys,
+            shards: if rng.one_in(5) { 2 } else { 1 },
+            inline_max: rng.pick(&[0, 16, 64, 200]),
+            memtable_len: rng.pick(&[600, 1024, 1024, 2048]),
+            segment_len: rng.pick(&[2048, 4096, 4096, 8192]),
+            block_len: rng.pick(&[128, 256, 512, 4096]),
+            sync_interval: Duration::from_millis(rng.pick(&[5, 50, 500])),
+            clients: rng.within(2..6) as usize,
+            sync_percent: rng.pick(&[5, 20, 50]),
+            big_percent: rng.pick(&[0, 2, 5]),
+            read_percent: 6,
+            naps_ms: [1, 3, 20, 700],
+            abandon_percent: 0,
+        }
+    }
+
+    /// The options to open the database with; the disk is the caller's.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            shards: self.shards,
+            inline_max: self.inline_max,
+            sync_interval: self.sync_interval,
+            tuning: Tuning {
+                memtable_len: Some(self.memtable_len),
+                segment_len: Some(self.segment_len),
+                block_len: Some(self.block_len),
+                ..Tuning::default()
+            },
+            ..Options::at(&self.path)
+        }
+    }
+
+    /// A namespace that may be written.
+    #[must_use]
+    pub fn pick_ns(&self, rng: &mut Rng) -> u8 {
+        // A few namespaces hotter than the others.
+        let n = self.ns.len() - 1;
+        rng.index(n).min(rng.index(n)) as u8
+    }
+
+    /// A key.
+    #[must_use]
+    pub fn pick_key(&self, rng: &mut Rng) -> Bytes {
+        self.keys[rng.index(self.keys.len())].clone()
+    }
+
+    /// A value; `version` makes it differ from every other one that is long enough to hold it.
+    #[must_use]
+    pub fn value(&self, rng: &mut Rng, version: u64) -> Bytes {
+        let len = match rng.below(100) {
+            n if n < self.big_percent => rng.within(1500..9000),
+            0..30 => rng.within(8..24),
+            30..60 => rng.within(12..80),
+            60..85 => rng.within(60..260),
+            85..95 => rng.within(200..900),
+            95..98 => 8,
+            _ => rng.within(0..3),
+        };
+        fill(version, len as usize)
+    }
+}
+
+/// A value of `len` bytes that starts with its version and goes on in a pattern of it.
+#[must_use]
+pub fn fill(version: u64, len: usize) -> Bytes {
+    let mut value = Vec::with_capacity(len);
+    value.extend_from_slice(&version.to_le_bytes());
+    let mut word = version.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    while value.len() < len {
+        word = word.rotate_left(7).wrapping_add(version);
+        value.extend_from_slice(&word.to_le_bytes());
+    }
+    value.truncate(len);
+    value.into()
+}
+
+/// 8 to 64 keys: short, with common prefixes, one empty, one long.
+fn keys(rng: &mut Rng) -> Vec<Bytes> {
+    let count = rng.pick(&[8, 12, 16, 32, 64]);
+    let mut keys: Vec<Bytes> = (0..count - 2)
+        .map(|i| match i % 3 {
+            0 => format!("k{i:02}").into(),
+            1 => format!("user/{:04}/name", i * 37).into(),
+            _ => vec![0, i as u8, 255, 0].into(),
+        })
+        .collect();
+    keys.push(Bytes::new());
+    keys.push(vec![b'L'; 300].into());
+    keys.sort();
+    keys
+}
