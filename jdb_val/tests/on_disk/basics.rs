@@ -125,7 +125,7 @@ fn replay_starts_at_the_checkpoint_and_sealed_segments_stay_readable() {
                 for segment in log.chain().iter().filter(|s| LogPos::new(s.number, s.end) <= replay_from) {
                     let (seq_min, seq_max) = (segment.seq_min, segment.seq_max);
                     let sealed =
-                        Sealed { end: segment.end, pred: segment.pred, seq_min, seq_max, footer: None };
+                        Sealed { end: segment.end, pred: segment.pred, pred_last_seq: segment.pred_last_seq, seq_min, seq_max, footer: None };
                     checkpoint.sealed.insert(segment.number, sealed);
                 }
                 let (again, found, rest) = open(&disk, config(), &checkpoint).await.unwrap();
