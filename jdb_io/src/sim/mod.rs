@@ -59,7 +59,7 @@ pub use faults::{At, Fault, FaultKind, OpKind, Repeat, SyncFailure};
 pub(crate) use file::SimFile;
 
 use executor::Owner;
-use image::{Action, Body, Image};
+use image::{Action, Body, Image, Outcome};
 use machine::Machine;
 use rng::Rng;
 use std::fmt;
@@ -233,8 +233,12 @@ impl SimDisk {
             }
             let short = matches!(action, Action::Write(..)) && rng.chance(1, 3);
             let effect = image.perform(&action, short.then_some(FaultKind::ShortWrite), rng);
-            if effect.result.is_ok() {
+            if let Ok(outcome) = effect.result {
                 counts.in_flight_done += 1;
+                // The file of a lock may be there; nobody holds it.
+                if let Outcome::Node(node) = outcome {
+                    node.unlock();
+                }
             }
         }
         (image, counts)
