@@ -14,7 +14,9 @@ use crate::shard::{ClosedMemtable, Shard};
 use futures::future::{Either, select};
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
+use jdb_io::task;
 use jdb_lsm::{Flushed, Table, write_table};
+use jdb_mem::Memtable;
 use jdb_sst::WriterOptions;
 use jdb_val::{ChainSegment, LogPos};
 use std::cell::RefCell;
@@ -37,6 +39,7 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         match result {
             Ok(()) => {
                 shard.closed.borrow_mut().pop_front();
+                free(closed.memtable).await;
                 *shard.flush_error.borrow_mut() = None;
                 shard.count(|counts| counts.flushes += 1);
                 shard.flushed.notify();
@@ -50,6 +53,14 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         }
     }
     shard.flushed.notify();
+}
+
+/// Gives a memtable's memory back chunk by chunk, unless a reader still holds it.
+async fn free(memtable: Rc<Memtable>) {
+    let Some(mut memtable) = Rc::into_inner(memtable) else { return };
+    while memtable.free_some() {
+        task::yield_now().await;
+    }
 }
 
 impl Shard {

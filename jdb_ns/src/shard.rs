@@ -254,6 +254,10 @@ impl Shard {
             }
             let unflushed = !self.closed.borrow().is_empty() || self.active.get().log_len > flush_len;
             result = if unflushed { self.flush().await } else { self.sync().await };
+            if result.as_ref().is_err_and(Error::is_no_space) {
+                // No room for a table: the log holds everything, and the next open replays it.
+                result = self.sync().await;
+            }
             // Best effort: it only lets later damage be told from a torn tail.
             drop(self.log.mark().await);
         }

@@ -98,10 +98,11 @@ pub(crate) async fn recover(
 async fn list(disk: &Disk, config: &LogConfig) -> Result<Files> {
     let mut files = Files { segments: BTreeMap::new(), max_number: 0 };
     for entry in disk.list(&config.dir).await? {
+        // Whatever it is that has a name of ours: a new file must not meet it.
+        files.max_number = files.max_number.max(parse_any_name(&entry.name).unwrap_or(0));
         if entry.kind != EntryKind::File {
             continue;
         }
-        files.max_number = files.max_number.max(parse_any_name(&entry.name).unwrap_or(0));
         if let Some(number) = parse_segment_name(&entry.name) {
             files.segments.insert(number, entry.len);
         }

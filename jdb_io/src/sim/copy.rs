@@ -1,6 +1,7 @@
 //! A second disk from the first one: contents are shared until either side changes them.
 
-use super::image::{Action, Body, Image, Node};
+use super::action::Action;
+use super::image::{Body, Image, Node};
 use super::names::{self, Names};
 use jdb_base::Map;
 use std::cell::RefCell;

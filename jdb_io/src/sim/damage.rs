@@ -28,9 +28,10 @@ macro_rules! counts {
                 vec![$((stringify!($name), self.$name)),*]
             }
 
-            /// Changes each count.
-            pub fn each(&mut self, mut change: impl FnMut(&mut u64)) {
-                $(change(&mut self.$name);)*
+            /// 1 where something was hit: summed over cuts, in how many of them each kind took effect.
+            #[must_use]
+            pub fn hit(&self) -> Self {
+                Self { $($name: self.$name.min(1)),* }
             }
         }
 
@@ -327,10 +328,9 @@ impl Cut<'_> {
         let prefix = self.rng.chance(1, 2).then(|| self.rng.index(names.pending.len() + 1));
         let mut lost_before = false;
         for (index, pending) in std::mem::take(&mut names.pending).into_iter().enumerate() {
-            let keep = pending.synced
-                || self
-                    .whole(pending.token, all)
-                    .unwrap_or_else(|| prefix.map_or_else(|| self.rng.chance(1, 2), |count| index < count));
+            let drawn = || prefix.map_or_else(|| self.rng.chance(1, 2), |count| index < count);
+            let kept = self.whole(pending.token, all).unwrap_or_else(drawn);
+            let keep = pending.synced || kept && !names::stands_on_lost(&left, &pending.change);
             let counts = &mut self.counts;
             let [kept, lost] = match &pending.change {
                 names::Change::Link { .. } => [&mut counts.creates_kept, &mut counts.creates_lost],

@@ -1,7 +1,8 @@
 //! An open file of the simulated disk.
 
+use super::action::{Action, Outcome};
 use super::disk::wrong;
-use super::image::{Action, Node, Outcome};
+use super::image::Node;
 use super::machine::Machine;
 use crate::error::{Error, Result};
 use bytes::{Bytes, BytesMut};

@@ -1,5 +1,6 @@
 //! The tree of files and directories, and what each operation does to it.
 
+use super::action::{Action, Effect, Outcome};
 use super::content::{self, Content, FILE_LEN_MAX};
 use super::faults::{FaultKind, OpKind, SyncFailure};
 use super::names::{self, Names};
@@ -8,7 +9,7 @@ use crate::disk::{Entry, EntryKind, Mode};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::rc::Rc;
 
 /// A file, a directory or a symbolic link. It lives while a name, a pending change of names or an open file holds it.
@@ -38,76 +39,6 @@ pub(super) struct Image {
     pub(super) capacity: Cell<Option<u64>>,
     /// Counts changes and nodes.
     clock: Cell<u64>,
-}
-
-/// One I/O operation.
-#[derive(Debug)]
-pub(super) enum Action {
-    Open(PathBuf, Mode),
-    CreateDir(PathBuf),
-    List(PathBuf),
-    Remove(PathBuf),
-    Rename(PathBuf, PathBuf),
-    /// The second part is the moment of submission, as for `Sync`.
-    SyncDir(PathBuf, u64),
-    Lock(PathBuf),
-    Read(Rc<Node>, u64, usize),
-    /// Writes the data from the given index on; the offset is that of index 0.
-    Write(Rc<Node>, u64, Vec<u8>, usize),
-    Sync(Rc<Node>, u64),
-    Len(Rc<Node>),
-    SetLen(Rc<Node>, u64),
-}
-
-/// What an operation answers.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Unit,
-    Node(Rc<Node>),
-    Entries(Vec<Entry>),
-    Bytes(Bytes),
-    Count(u64),
-}
-
-/// An operation's result and the change it made, if any.
-pub(super) struct Effect {
-    pub(super) result: io::Result<Outcome>,
-    pub(super) touched: Option<(Rc<Node>, u64)>,
-}
-
-impl Action {
-    pub(super) fn kind(&self) -> OpKind {
-        match self {
-            Self::Open(_, Mode::Read | Mode::ReadWrite) => OpKind::Open,
-            Self::Open(..) => OpKind::Create,
-            Self::CreateDir(_) => OpKind::CreateDir,
-            Self::List(_) => OpKind::List,
-            Self::Remove(_) => OpKind::Remove,
-            Self::Rename(..) => OpKind::Rename,
-            Self::SyncDir(..) => OpKind::SyncDir,
-            Self::Lock(_) => OpKind::Lock,
-            Self::Read(..) => OpKind::Read,
-            Self::Write(..) => OpKind::Write,
-            Self::Sync(..) => OpKind::Sync,
-            Self::Len(_) => OpKind::Len,
-            Self::SetLen(..) => OpKind::SetLen,
-        }
-    }
-
-    /// Whether it can change what a crash leaves.
-    pub(super) fn changes(&self) -> bool {
-        !matches!(self.kind(), OpKind::Open | OpKind::List | OpKind::Read | OpKind::Len)
-    }
-
-    /// Offset or length, and bytes of data: for the trace and the faults.
-    pub(super) fn extent(&self) -> (u64, usize) {
-        match self {
-            Self::Read(_, offset, len) => (*offset, *len),
-            Self::Write(_, offset, data, from) => (*offset + *from as u64, data.len() - *from),
-            Self::SetLen(_, len) => (*len, 0),
-            _ => (0, 0),
-        }
-    }
 }
 
 impl Node {
@@ -257,10 +188,10 @@ impl Image {
                 }
             }
             Action::CreateDir(path) => {
-                let (dir, name) = self.parent(path)?;
-                if dir.dir()?.borrow().current.contains_key(&name) {
+                if self.lookup(path).is_ok() {
                     return Err(ErrorKind::AlreadyExists.into());
                 }
+                let (dir, name) = self.parent(path)?;
                 self.link(&dir, name, Body::Dir(RefCell::default()), touched).map(|_| Outcome::Unit)
             }
             Action::List(path) => Ok(Outcome::Entries(entries(&self.lookup(path)?.dir()?.borrow()))),

@@ -38,6 +38,7 @@
 //! ```
 //! Not simulated: hard links, renames between directories, permissions; files are at most 1 GiB long.
 
+mod action;
 mod content;
 mod copy;
 mod damage;
@@ -48,6 +49,7 @@ mod file;
 mod image;
 mod machine;
 mod names;
+mod queue;
 mod raw;
 mod rng;
 #[cfg(test)]
@@ -58,8 +60,9 @@ pub use executor::{Executor, Step};
 pub use faults::{At, Fault, FaultKind, OpKind, Repeat, SyncFailure};
 pub(crate) use file::SimFile;
 
+use action::{Action, Outcome};
 use executor::Owner;
-use image::{Action, Body, Image, Outcome};
+use image::{Body, Image};
 use machine::Machine;
 use rng::Rng;
 use std::fmt;

@@ -35,6 +35,8 @@ pub struct ManifestFile {
     len: u64,
     /// Length after the first record.
     first_len: u64,
+    /// Where the last record begins.
+    last_start: u64,
     status: Status,
 }
 
@@ -112,12 +114,16 @@ impl ManifestFile {
             file,
             len,
             first_len: content.first_len,
+            last_start: content.last_start,
             status: Status::OtherLife,
         };
         Ok(Loaded { state, file, len, torn })
     }
 
     /// Makes what [`ManifestFile::load`] read durable, and the file's name: before any file is removed because of it.
+    ///
+    /// Where a sync failed in the life before, the last record may be in the page cache alone, its pages marked clean: a
+    /// sync would then do nothing. So its bytes are first written again where they are.
     ///
     /// # Errors
     /// [`Error::Io`]; nothing can be written any more.
@@ -126,11 +132,20 @@ impl ManifestFile {
             return Ok(());
         }
         let before = self.enter()?;
-        let mut done = self.file.sync().await;
-        if done.is_ok() {
-            done = self.disk.sync_dir(&self.dir).await;
-        }
+        let done = self.write_again_and_sync().await;
         self.leave(done, before, Status::Poisoned)
+    }
+
+    async fn write_again_and_sync(&self) -> jdb_io::Result<()> {
+        let len = usize::try_from(self.len - self.last_start).unwrap_or(usize::MAX);
+        let last = self.file.read_at(self.last_start, len).await?;
+        match self.file.write_at(self.last_start, last.into()).await.0 {
+            // Where even writing in place needs room there may be none, and opening must go on.
+            Err(error) if !error.is_no_space() => return Err(error),
+            _ => {}
+        }
+        self.file.sync().await?;
+        self.disk.sync_dir(&self.dir).await
     }
 
     /// Makes `edit` durable, then applies it to `state`, the sum of this file: by appending, or by a new file when this
@@ -190,6 +205,7 @@ impl ManifestFile {
         }
         let synced = if planted(Plant::NoManifestSync) { Ok(()) } else { self.file.sync().await };
         self.leave(synced, before, Status::Poisoned)?;
+        self.last_start = self.len;
         self.len += record_len;
         Ok(())
     }
@@ -250,7 +266,7 @@ impl ManifestFile {
     }
 
     /// Whether only a new file can take the next edit.
-    fn must_roll(&self) -> bool {
+    pub(super) fn must_roll(&self) -> bool {
         match self.status {
             Status::OtherLife => !planted(Plant::AppendToOldManifest),
             Status::Torn(_) => true,
@@ -350,6 +366,7 @@ async fn write_new(
         file,
         len,
         first_len: len,
+        last_start: HEADER_LEN as u64,
         status: Status::Whole,
     })
 }

@@ -23,6 +23,8 @@ pub(super) struct Content {
     pub(super) bodies: Vec<Range<usize>>,
     /// End of the first record.
     pub(super) first_len: u64,
+    /// Start of the last record.
+    pub(super) last_start: u64,
     /// True end: what lies behind it does not exist.
     pub(super) len: u64,
     /// Whether something lies behind the true end.
@@ -36,7 +38,7 @@ pub(super) fn read(file: &[u8], secret: &[u8; ID_LEN], shard: u32) -> Result<Con
     let header = Header::decode(file.get(..HEADER_LEN).unwrap_or(file), secret, shard)?;
     let seed = header.seed();
     let (mut state, mut bodies, mut first_len) = (State::default(), Vec::new(), FIRST);
-    let mut len = FIRST;
+    let (mut last_start, mut len) = (FIRST, FIRST);
     while let Some((body, end)) = record(file, seed, len) {
         let edit = Edit::decode(body).map_err(|fault| fault.shifted(len + RECORD_HEADER_LEN as u64))?;
         let (expected, found) = ((len == FIRST).into(), edit.snapshot.into());
@@ -51,7 +53,7 @@ pub(super) fn read(file: &[u8], secret: &[u8; ID_LEN], shard: u32) -> Result<Con
         state.apply(&edit).map_err(|fault| fault.shifted(len))?;
         let start = len as usize + RECORD_HEADER_LEN;
         bodies.push(start..start + body.len());
-        len = end;
+        (last_start, len) = (len, end);
         if bodies.len() == 1 {
             first_len = end;
         }
@@ -61,7 +63,7 @@ pub(super) fn read(file: &[u8], secret: &[u8; ID_LEN], shard: u32) -> Result<Con
         let left = (file.len() as u64).saturating_sub(len);
         return Err(Fault::Corrupt { what: "manifest record", offset: len, expected: left, found: 0 });
     }
-    Ok(Content { header, state, bodies, first_len, len, torn })
+    Ok(Content { header, state, bodies, first_len, last_start, len, torn })
 }
 
 /// The body of the record at `offset` and the offset behind it; `None` unless it is whole.

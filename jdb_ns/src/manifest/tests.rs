@@ -2,6 +2,7 @@
 
 mod bytes;
 mod codec;
+mod disk;
 mod state;
 
 use super::*;

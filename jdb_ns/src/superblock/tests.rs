@@ -72,3 +72,99 @@ fn the_page_shows_a_real_file() {
     let golden = page.split("```golden superblock_v1\n").nth(1).and_then(|rest| rest.split("```").next());
     assert_eq!(golden, Some(dump.as_str()), "the page's dump differs from\n{dump}");
 }
+
+mod disk {
+    use super::*;
+    use jdb_io::plant::plant;
+    use jdb_io::sim::{SimConfig, SimDisk, Step};
+
+    fn dir() -> &'static Path {
+        Path::new("/")
+    }
+
+    fn on<T: 'static>(sim: &SimDisk, future: impl Future<Output = T> + 'static) -> T {
+        sim.executor().block_on(future).expect("the future never ends")
+    }
+
+    fn read(sim: &SimDisk) -> Result<Option<Superblock>> {
+        let disk = Disk::sim(sim);
+        on(sim, async move { Superblock::read(&disk, dir()).await })
+    }
+
+    #[test]
+    fn new_ids_are_drawn_and_come_back() {
+        let sim = SimDisk::new(SimConfig::default());
+        let disk = Disk::sim(&sim);
+        assert_eq!(read(&sim).unwrap(), None);
+        let superblock = on(&sim, async move {
+            let superblock = Superblock::new(&disk, 8).unwrap();
+            superblock.write(&disk, dir()).await.unwrap();
+            for count in [0, 3, 512] {
+                assert!(
+                    matches!(Superblock::new(&disk, count), Err(Error::InvalidArgument { .. })),
+                    "{count}"
+                );
+            }
+            superblock
+        });
+        assert_ne!(superblock.secret, superblock.history);
+        assert_eq!(read(&sim).unwrap(), Some(superblock));
+        assert_eq!(read(&sim.power_cut(1, SimConfig::default())).unwrap(), Some(superblock));
+    }
+
+    #[test]
+    fn a_file_that_is_no_superblock_is_named() {
+        for (bytes, is_ours) in
+            [(b"".to_vec(), false), (b"hello".to_vec(), false), (b"jdb0\x01\x00".to_vec(), true)]
+        {
+            let sim = SimDisk::new(SimConfig::default());
+            let disk = Disk::sim(&sim);
+            let path = dir().join(SUPERBLOCK);
+            on(&sim, async move {
+                let file = disk.open(&path, Mode::CreateNew).await.unwrap();
+                file.write_at(0, bytes).await.0.unwrap();
+            });
+            let path = dir().join(SUPERBLOCK);
+            match read(&sim).unwrap_err() {
+                Error::NotADatabase { path: found } => assert!(!is_ours && found == path),
+                Error::Corrupt { path: found, .. } => assert!(is_ours && found == path),
+                error => panic!("{error:?}"),
+            }
+        }
+    }
+
+    /// Cuts the power at every change while a superblock is written; what is found is whole or nothing.
+    fn cuts(seed: u64) -> Result<u64> {
+        let config = SimConfig { seed, ..SimConfig::default() };
+        let sim = SimDisk::new(config);
+        let disk = Disk::sim(&sim);
+        let done = std::rc::Rc::new(std::cell::Cell::new(false));
+        let set = std::rc::Rc::clone(&done);
+        sim.executor().spawn(async move {
+            sample().write(&disk, dir()).await.unwrap();
+            set.set(true);
+        });
+        let mut cuts = 0;
+        while sim.executor().step() == Step::Progress {
+            for n in 0..4 {
+                cuts += 1;
+                let found = read(&sim.power_cut(seed * 1000 + cuts + n, config))?;
+                if found.is_none() && done.get() {
+                    return Err(Error::Missing { path: dir().into(), what: "superblock" });
+                }
+                assert!(found.is_none_or(|found| found == sample()));
+            }
+        }
+        Ok(cuts)
+    }
+
+    #[test]
+    fn a_superblock_is_whole_or_not_there() {
+        let cuts: u64 = (0..50).map(|seed| cuts(seed).unwrap()).sum();
+        assert!(cuts > 1000, "only {cuts} cuts");
+        plant(&[Plant::NoSuperblockSync]);
+        let found = (0..50).any(|seed| super::disk::cuts(seed).is_err());
+        plant(&[]);
+        assert!(found, "a superblock that is not synced is not noticed");
+    }
+}

@@ -1,1 +1,282 @@
-//! x
+//! Damaged, cut, moved, stale and missing segments.
+
+use crate::harness::*;
+use jdb_io::Disk;
+use jdb_io::sim::SimDisk;
+use jdb_val::{Checkpoint, Error, LogConfig, LogPos, Recovery, Sealed};
+
+fn truncating() -> LogConfig {
+    LogConfig { recovery: Recovery::TruncateAtDamage, ..config() }
+}
+
+/// What was appended to `sim`, as an undamaged opening sees it.
+fn all(sim: &SimDisk) -> Vec<Seen> {
+    reopen(sim, config()).unwrap().1
+}
+
+#[test]
+fn every_flipped_bit_is_damage_or_a_torn_tail_but_never_another_record() {
+    let sim = written(6, 20);
+    let want = all(&sim);
+    let bytes = sim.read_raw(&path(1)).unwrap();
+    let (mut damaged, mut torn, mut unharmed) = (0, 0, 0);
+    for bit in 0..bytes.len() as u64 * 8 {
+        assert!(sim.flip_bit(&path(1), bit));
+        match reopen(&sim, config()) {
+            Ok((_, seen)) => {
+                assert_eq!(seen, want[..seen.len()], "bit {bit}");
+                if seen.len() == want.len() {
+                    unharmed += 1;
+                    // Only padding is outside every checksum.
+                    let record = want.iter().find(|s| s.end.byte_offset() * 8 > bit).unwrap();
+                    let body = record.pos.byte_offset() + 32 + (record.key.len() + record.value.len()) as u64;
+                    assert!(bit / 8 >= body, "bit {bit} is not padding");
+                } else {
+                    torn += 1;
+                    // Each record but the last was synced before the next one was written.
+                    assert_eq!(seen.len(), want.len() - 1, "bit {bit}");
+                }
+            }
+            Err(error) => {
+                damaged += 1;
+                assert!(matches!(error, Error::Corrupt { .. }), "bit {bit}: {error}");
+                assert_eq!(error.path(), Some(path(1).as_path()), "bit {bit}");
+            }
+        }
+        let (recovered, seen) = reopen(&sim, truncating()).unwrap();
+        assert_eq!(seen, want[..seen.len()], "bit {bit}");
+        assert_eq!(recovered.damage.is_some(), reopen(&sim, config()).is_err(), "bit {bit}");
+        sim.flip_bit(&path(1), bit);
+    }
+    assert!(damaged > 0 && torn > 0 && unharmed > 0, "{damaged} {torn} {unharmed}");
+    assert_eq!(all(&sim), want);
+}
+
+#[test]
+fn a_cut_last_segment_is_a_torn_tail_up_to_what_later_records_prove() {
+    let sim = written(5, 20);
+    let want = all(&sim);
+    let bytes = sim.read_raw(&path(1)).unwrap();
+    for len in 0..bytes.len() {
+        sim.set_len_raw(&path(1), len as u64);
+        let (recovered, seen) = reopen(&sim, config()).unwrap();
+        let whole = want.iter().filter(|s| s.end.byte_offset() <= len as u64).count();
+        assert_eq!(seen, want[..whole], "length {len}");
+        let at_end = recovered.end.byte_offset() == len as u64 || (len == 0 && recovered.end == LogPos::START);
+        assert!(recovered.torn != at_end || len == 0, "length {len}: {recovered:?}");
+        sim.write_raw(&path(1), bytes.clone());
+    }
+}
+
+#[test]
+fn zeros_in_a_synced_place_are_corrupt_and_name_it() {
+    let sim = written(60, 200);
+    let want = all(&sim);
+    for at in [0, 5, 30, 58] {
+        let hit = &want[at];
+        let file = path(hit.pos.segment);
+        let whole = sim.read_raw(&file).unwrap();
+        let mut bytes = whole.clone();
+        bytes[hit.pos.byte_offset() as usize..hit.end.byte_offset() as usize].fill(0);
+        sim.write_raw(&file, bytes);
+        match reopen(&sim, config()) {
+            Err(Error::Corrupt { path, offset, .. }) => {
+                assert_eq!((path, offset), (file.clone(), hit.pos.byte_offset()), "record {at}");
+            }
+            other => panic!("record {at}: {other:?}"),
+        }
+        let (recovered, seen) = reopen(&sim, truncating()).unwrap();
+        assert_eq!(seen, want[..at]);
+        assert!(recovered.damage.is_some_and(|e| e.is_damage()));
+        sim.write_raw(&file, whole);
+    }
+    let last = &want[59];
+    let mut bytes = sim.read_raw(&path(last.pos.segment)).unwrap();
+    bytes[last.pos.byte_offset() as usize..].fill(0);
+    sim.write_raw(&path(last.pos.segment), bytes);
+    assert_eq!(reopen(&sim, config()).unwrap().1.len(), 59, "nothing was written after its sync: no proof");
+}
+
+#[test]
+fn a_mark_proves_the_last_record() {
+    let sim = sim(1);
+    let disk = Disk::sim(&sim);
+    run(&sim, async move {
+        let (log, _, _) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
+        append(&log, &mut 1, &[vec![put(1, "only", "value")]]).await.unwrap();
+        log.sync().await.unwrap();
+        log.mark().await.unwrap();
+    });
+    sim.flip_bit(&path(1), 80 * 8);
+    assert!(matches!(reopen(&sim, config()), Err(Error::Corrupt { offset: 64, .. })));
+}
+
+#[test]
+fn a_missing_or_headless_middle_segment_is_damage() {
+    let sim = written(60, 200);
+    let want = all(&sim);
+    let last = want[59].pos.segment;
+    assert!(last >= 4);
+    for number in 1..last {
+        let bytes = sim.read_raw(&path(number)).unwrap();
+        sim.remove_raw(&path(number));
+        match reopen(&sim, config()) {
+            Err(Error::Missing { path: file, .. }) => assert_eq!(file, path(number)),
+            other => panic!("segment {number}: {other:?}"),
+        }
+        let mut bad = bytes.clone();
+        bad[50] ^= 1;
+        sim.write_raw(&path(number), bad);
+        match reopen(&sim, config()) {
+            Err(Error::Corrupt { path: file, offset: 0, .. }) => assert_eq!(file, path(number)),
+            other => panic!("segment {number}: {other:?}"),
+        }
+        sim.write_raw(&path(number), bytes);
+    }
+    sim.remove_raw(&path(last));
+    let (recovered, seen) = reopen(&sim, config()).unwrap();
+    assert_eq!((seen.len(), recovered.torn), (want.iter().filter(|s| s.pos.segment < last).count(), false));
+}
+
+#[test]
+fn what_the_checkpoint_names_must_be_there() {
+    let sim = written(60, 200);
+    let want = all(&sim);
+    let mut checkpoint = Checkpoint { replay_from: want[40].end, last_seq: seq(want[40].seq), ..Checkpoint::default() };
+    let ends: Vec<LogPos> = want.windows(2).filter(|w| w[0].end.segment != w[1].pos.segment).map(|w| w[0].end).collect();
+    for end in ends.iter().filter(|end| **end < want[40].end) {
+        checkpoint.sealed.insert(end.segment, Sealed { end: end.offset, ..Sealed::default() });
+    }
+    assert!(checkpoint.sealed.len() >= 2);
+    assert_eq!(reopen_from(&sim, config(), checkpoint.clone()).unwrap().1, want[41..]);
+    let from = checkpoint.replay_from;
+    for number in checkpoint.sealed.keys().copied().chain([from.segment]) {
+        let bytes = sim.read_raw(&path(number)).unwrap();
+        sim.remove_raw(&path(number));
+        let error = reopen_from(&sim, config(), checkpoint.clone()).unwrap_err();
+        assert!(matches!(&error, Error::Missing { path: file, .. } if *file == path(number)), "{error}");
+        let end = checkpoint.sealed.get(&number).map_or(from, |sealed| LogPos::new(number, sealed.end));
+        sim.write_raw(&path(number), bytes[..end.byte_offset() as usize - 1].to_vec());
+        let error = reopen_from(&sim, config(), checkpoint.clone()).unwrap_err();
+        assert!(matches!(&error, Error::Corrupt { path: file, .. } if *file == path(number)), "{error}");
+        assert!(reopen_from(&sim, truncating(), checkpoint.clone()).unwrap().0.damage.is_some());
+        sim.write_raw(&path(number), bytes);
+    }
+    let mut bytes = sim.read_raw(&path(from.segment)).unwrap();
+    bytes[30] ^= 4;
+    sim.write_raw(&path(from.segment), bytes);
+    let error = reopen_from(&sim, config(), checkpoint).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { offset: 0, .. }), "{error}");
+}
+
+#[test]
+fn segments_of_another_shard_database_or_number_do_not_verify() {
+    let sim = written(60, 200);
+    let want = all(&sim);
+    let last = want[59].pos.segment;
+    for foreign in [LogConfig { shard: 3, ..config() }, LogConfig { secret: [0; 16], ..config() }] {
+        let (recovered, seen) = reopen(&sim, foreign).unwrap();
+        assert_eq!((seen.len(), recovered.end, recovered.torn), (0, LogPos::START, true));
+    }
+    // A copy under the next number neither goes on nor proves anything.
+    let bytes = sim.read_raw(&path(last)).unwrap();
+    sim.write_raw(&path(last + 1), bytes);
+    let (recovered, seen) = reopen(&sim, config()).unwrap();
+    assert_eq!((&seen, recovered.max_number), (&want, last + 1));
+    assert_eq!(recovered.dead, [last + 1]);
+    // Two that changed places are not read as each other.
+    sim.remove_raw(&path(last + 1));
+    sim.swap_raw(&path(1), &path(2));
+    assert!(reopen(&sim, config()).is_err_and(|e| e.is_damage()));
+}
+
+#[test]
+fn bytes_behind_a_true_end_stay_gone() {
+    let sim = written(5, 20);
+    let want = all(&sim);
+    // The last record is damaged: the log ends before it, a new life goes on in a new segment.
+    let whole = sim.read_raw(&path(1)).unwrap();
+    sim.flip_bit(&path(1), (want[4].pos.byte_offset() + 40) * 8);
+    let disk = Disk::sim(&sim);
+    run(&sim, async move {
+        let (log, recovered, seen) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
+        assert_eq!(seen.len(), 4);
+        append(&log, &mut 2, &[vec![put(7, "later", "life")]]).await.unwrap();
+        log.sync().await.unwrap();
+        assert_eq!(log.chain()[1].pred, recovered.end);
+    });
+    // Now the lost record is whole again, and whatever else lies behind it.
+    sim.write_raw(&path(1), whole);
+    let (_, seen) = reopen(&sim, config()).unwrap();
+    assert_eq!(seen[..4], want[..4]);
+    assert_eq!(seen.len(), 5);
+    assert_eq!(seen[4].key, key(7, "later"));
+}
+
+#[test]
+fn a_successor_whose_named_end_was_not_reached_is_dead() {
+    let sim = written(5, 20);
+    let want = all(&sim);
+    let disk = Disk::sim(&sim);
+    run(&sim, async move {
+        let (log, ..) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
+        append(&log, &mut 2, &[vec![put(7, "later", "life")]]).await.unwrap();
+    });
+    sim.set_len_raw(&path(1), want[4].pos.byte_offset());
+    // The tail was synced when segment 2 was begun, and its record says so.
+    assert!(matches!(reopen(&sim, config()), Err(Error::Corrupt { .. })));
+    let (recovered, seen) = reopen(&sim, truncating()).unwrap();
+    assert_eq!((seen, recovered.end), (want[..4].to_vec(), want[3].end));
+    assert_eq!(recovered.dead, [2]);
+}
+
+#[test]
+fn an_incomplete_batch_ends_the_log() {
+    let sim = sim(1);
+    let disk = Disk::sim(&sim);
+    run(&sim, async move {
+        let (log, ..) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
+        append(&log, &mut 1, &[vec![put(1, "a", "1")], vec![put(1, "b", "2"), put(1, "c", "3"), put(1, "d", "4")]])
+            .await
+            .unwrap();
+    });
+    let want = all(&sim);
+    for at in 1..4 {
+        let bytes = sim.read_raw(&path(1)).unwrap();
+        sim.flip_bit(&path(1), (want[at].pos.byte_offset() + 33) * 8);
+        let (recovered, seen) = reopen(&sim, config()).unwrap();
+        assert_eq!((seen, recovered.end), (want[..1].to_vec(), want[0].end), "record {at}");
+        sim.write_raw(&path(1), bytes);
+    }
+}
+
+#[test]
+fn files_that_are_not_ours_are_left_alone_and_count_for_nothing() {
+    let sim = written(5, 20);
+    let want = all(&sim);
+    let stray = ["7.log", "00000009.log.bak", "notes", "00000000.log", "00000010.LOG"];
+    for name in stray {
+        sim.write_raw(&path(1).with_file_name(name), b"not ours".to_vec());
+    }
+    sim.symlink_raw(&path(12));
+    sim.write_raw(&path(1).with_file_name("00000007.sst"), Vec::new());
+    sim.write_raw(&path(1).with_file_name("00000008.pack"), Vec::new());
+    let (recovered, seen) = reopen(&sim, config()).unwrap();
+    assert_eq!((seen, recovered.max_number, recovered.torn), (want, 8, false));
+    for name in stray {
+        assert_eq!(sim.read_raw(&path(1).with_file_name(name)).unwrap(), b"not ours");
+    }
+}
+
+#[test]
+fn empty_and_garbage_segments_are_dead_and_cost_no_panic() {
+    let sim = written(5, 20);
+    let want = all(&sim);
+    let mut chance = Chance(5);
+    for len in [0, 1, 31, 63, 64, 65, 4096, 100_000] {
+        let garbage: Vec<u8> = (0..len).map(|_| chance.below(256) as u8).collect();
+        sim.write_raw(&path(2), garbage);
+        let (recovered, seen) = reopen(&sim, config()).unwrap();
+        assert_eq!((&seen, recovered.dead), (&want, vec![2]), "length {len}");
+    }
+}
