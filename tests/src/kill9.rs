@@ -19,7 +19,7 @@ use jdb::RuntimeConfig;
 use jdb_io::{Disk, Driver};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -183,13 +183,16 @@ fn one_child(
     let watchdog = {
         let child = Arc::clone(&child);
         std::thread::spawn(move || {
-            while watch.recv_timeout(SILENCE_MAX) != Err(RecvTimeoutError::Disconnected) {
-                if watch.recv_timeout(Duration::ZERO) == Err(RecvTimeoutError::Timeout) {
-                    let _ = child.lock().unwrap().kill();
-                    return true;
+            loop {
+                match watch.recv_timeout(SILENCE_MAX) {
+                    Ok(()) => {}
+                    Err(RecvTimeoutError::Disconnected) => return false,
+                    Err(RecvTimeoutError::Timeout) => {
+                        let _ = child.lock().unwrap().kill();
+                        return true;
+                    }
                 }
             }
-            false
         })
     };
     // One child in eight dies while it opens, the others after some answers and a little more.

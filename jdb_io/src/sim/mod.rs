@@ -60,7 +60,7 @@ pub use executor::{Executor, Step};
 pub use faults::{At, Fault, FaultKind, OpKind, Repeat, SyncFailure};
 pub(crate) use file::SimFile;
 
-use action::Action;
+use action::{Action, Outcome};
 use executor::Owner;
 use image::{Body, Image};
 use machine::Machine;
@@ -239,8 +239,12 @@ impl SimDisk {
             }
             let short = matches!(action, Action::Write(..)) && rng.chance(1, 3);
             let effect = image.perform(&action, short.then_some(FaultKind::ShortWrite), rng);
-            if effect.result.is_ok() {
+            if let Ok(outcome) = effect.result {
                 counts.in_flight_done += 1;
+                // The file of a lock may be there; nobody holds it.
+                if let Outcome::Node(node) = outcome {
+                    node.unlock();
+                }
             }
         }
         (image, counts)
