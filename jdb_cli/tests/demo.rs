@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 fn jdb(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_jdb")).args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_jdb")).args(args).output().expect("the program starts")
 }
 
 #[test]
