@@ -202,8 +202,7 @@ impl<'a> Block<'a> {
         let end = self.end(index);
         if let (Some(start), Some(end)) = (start, end)
             && end <= self.shape.offsets_at
-            && let Some(bytes) = self.bytes.get(start..end)
-            && let Some(raw) = Raw::decode(bytes, end)
+            && let Some(raw) = Raw::decode(self.bytes, start, end)
         {
             return Ok(raw);
         }
