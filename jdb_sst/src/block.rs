@@ -186,13 +186,13 @@ impl<'a> Block<'a> {
         if raw.shared > 0 && self.head(index / RESTART_INTERVAL)?.suffix.get(..raw.shared) != Some(shared) {
             return Ok(None);
         }
-        Ok(Some((self.seq(&raw, index)?, raw.kind(raw.end)?, raw.value)))
+        Ok(Some((self.seq(&raw, index)?, raw.kind(raw.value_at())?, raw.value)))
     }
 
-    /// The value of entry `index` with its offset, when its key and sequence do not matter.
-    pub(crate) fn value(&self, index: usize) -> Result<(&'a [u8], usize), Damage> {
+    /// Kind and value of entry `index` with the value's offset, when key and sequence do not matter.
+    pub(crate) fn value(&self, index: usize) -> Result<(Kind, &'a [u8], usize), Damage> {
         let raw = self.raw(index)?;
-        Ok((raw.value, raw.value_at()))
+        Ok((raw.kind(raw.value_at())?, raw.value, raw.value_at()))
     }
 
     /// Entry `index` as it lies there.

@@ -142,7 +142,10 @@ mod tests {
             assert_eq!(raw.seq(5), Some(SeqNo::new(delta + 5)));
             assert_eq!(raw.kind(0), Ok(kind));
             for cut in 0..head_len + suffix.len() {
-                assert!(Raw::decode(&out, 0, cut).is_none() && Raw::decode(&out[..cut], 0, cut).is_none(), "cut at {cut}");
+                assert!(
+                    Raw::decode(&out, 0, cut).is_none() && Raw::decode(&out[..cut], 0, cut).is_none(),
+                    "cut at {cut}"
+                );
             }
         }
     }

@@ -70,8 +70,8 @@ impl<'a> Lookup<'a> {
                 }))
             });
         }
-        let (value, at) = block.value(index)?;
-        let handle: Result<Handle, Damage> = child_handle(value, level + 1 == self.height, self.limit);
+        let (kind, value, at) = block.value(index)?;
+        let handle: Result<Handle, Damage> = child_handle(kind, value, level + 1 == self.height, self.limit);
         let handle = handle.map_err(|damage| damage.after(at as u64))?;
         Ok(Found::Below(Want { level: level + 1, handle }))
     }

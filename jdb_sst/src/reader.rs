@@ -67,7 +67,7 @@ impl SstReader {
                 Some(stored) => stored,
                 None => read(&file, handle.offset, handle.len as usize).await?,
             };
-            let list = trailer::open(&stored, seed, handle.offset).and_then(|list| read_list(&list, limit));
+            let list = trailer::verify(&stored, seed, handle.offset).and_then(|list| read_list(&list, limit));
             list.map_err(|damage| error(damage.after(handle.offset)))?
         };
         Ok(Rc::new(Self { file, cache, footer, limit, seed, meta, top: OnceCell::new() }))
@@ -156,7 +156,7 @@ impl SstReader {
     pub(crate) async fn fetch(&self, want: Want) -> Result<Bytes> {
         let handle = want.handle;
         let stored = read(&self.file, handle.offset, handle.len as usize).await?;
-        let opened = trailer::open(&stored, self.seed, handle.offset);
+        let opened = trailer::verify(&stored, self.seed, handle.offset);
         let bytes = opened.map_err(|damage| damage.after(handle.offset).of(self.path()))?;
         if want.level == 0 && handle.len as usize <= TOP_LEN_PINNED {
             // Two tasks may have loaded it at once; the first one stays.
