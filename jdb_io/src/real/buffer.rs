@@ -15,6 +15,9 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 
+/// Longer reads are made of several: every system takes this much at once, some not twice as much.
+const OPERATION_LEN_MAX: usize = 1 << 30;
+
 /// Reads into `data`'s spare room until it holds `len` bytes or the file ends; `data` starts at `offset` in the file.
 ///
 /// Run it as a task that is never dropped before its end, else `data` is leaked.
@@ -23,7 +26,7 @@ pub(crate) async fn read(file: Rc<Handle>, offset: u64, data: Vec<u8>, len: usiz
     data.try_reserve_exact(len.saturating_sub(data.len()))?;
     while data.len() < len {
         let at = offset + data.len() as u64;
-        let room = len - data.len();
+        let room = (len - data.len()).min(OPERATION_LEN_MAX);
         let mut held = Held::new((data, file.clone()));
         let view = View { start: held.get().0.spare_capacity_mut().as_mut_ptr(), len: room };
         let operation = ReadAt::new(Descriptor::of(&file), at, view);
@@ -59,6 +62,30 @@ pub(crate) async fn set_len(file: Rc<Handle>, len: u64) -> io::Result<()> {
     let BufResult(result, _) = compio::runtime::submit(operation).await;
     held.over();
     result.map(drop)
+}
+
+/// Cuts or lengthens the file.
+#[cfg(windows)]
+pub(crate) async fn set_len(file: Rc<Handle>, len: u64) -> io::Result<()> {
+    // A few calls on an open handle; nothing waits for the device.
+    file.set_len(len)
+}
+
+/// Writes `data[from..from + len]` at `offset`, or its beginning, and gives the buffer back.
+#[cfg(windows)]
+pub(crate) async fn write(
+    file: Rc<Handle>,
+    offset: u64,
+    data: Vec<u8>,
+    from: usize,
+    len: usize,
+) -> (io::Result<usize>, Vec<u8>) {
+    let mut held = Held::new((data, file.clone()));
+    let part = held.get().0.get_mut(from..from + len).unwrap_or_default();
+    let view = View { start: part.as_mut_ptr().cast(), len: part.len() };
+    let operation = compio::driver::op::WriteAt::new(Descriptor::of(&file), offset, Full(view));
+    let BufResult(result, _) = compio::runtime::submit(operation).await;
+    (result, held.over().0)
 }
 
 /// How often this thread leaked something because its operation's end was never seen.
@@ -121,6 +148,18 @@ impl IoBufMut for View {
     }
 }
 
+/// A view of bytes that are to be written.
+#[cfg(windows)]
+struct Full(View);
+
+#[cfg(windows)]
+impl IoBuf for Full {
+    fn as_init(&self) -> &[u8] {
+        // SAFETY: as in `View`; and the bytes were filled before the view was made.
+        unsafe { std::slice::from_raw_parts(self.0.start.cast(), self.0.len) }
+    }
+}
+
 use descriptor::Descriptor;
 
 #[cfg(unix)]
@@ -141,6 +180,29 @@ mod descriptor {
         fn as_fd(&self) -> BorrowedFd<'_> {
             // SAFETY: a `Held` keeps the file open until the operation is over, and for ever when that is not seen.
             unsafe { BorrowedFd::borrow_raw(self.0) }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod descriptor {
+    use compio::driver::{AsFd, BorrowedFd};
+    use std::fs::File;
+    use std::os::windows::io::{AsRawHandle, BorrowedHandle, RawHandle};
+
+    /// A file's handle, kept open by a `Held`. Dropping it does nothing, on any thread.
+    pub(super) struct Descriptor(RawHandle);
+
+    impl Descriptor {
+        pub(super) fn of(file: &File) -> Self {
+            Self(file.as_raw_handle())
+        }
+    }
+
+    impl AsFd for Descriptor {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            // SAFETY: a `Held` keeps the file open until the operation is over, and for ever when that is not seen.
+            BorrowedFd::File(unsafe { BorrowedHandle::borrow_raw(self.0) })
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::real::handle::Handle;
 use crate::real::{buffer, sys};
 use crate::task;
 use bytes::Bytes;
+use compio::driver::AsRawFd;
+use compio::runtime::Runtime;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,8 +29,11 @@ pub(crate) struct RealFile {
 }
 
 impl RealFile {
-    pub(crate) fn new(file: File, path: PathBuf, flight: Rc<Flight>) -> Self {
-        Self { file: Rc::new(Handle::new(file)), path, flight }
+    /// # Errors
+    /// The runtime's, which has to know the files of a completion port.
+    pub(crate) fn new(file: File, path: PathBuf, flight: Rc<Flight>) -> io::Result<Self> {
+        Runtime::with_current(|runtime| runtime.attach(file.as_raw_fd()))?;
+        Ok(Self { file: Rc::new(Handle::new(file)), path, flight })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -43,7 +48,7 @@ impl RealFile {
     }
 
     pub(crate) async fn write_at(&self, offset: u64, data: Vec<u8>) -> (Result<()>, Vec<u8>) {
-        let result = self.write(offset, &data).await;
+        let (result, data) = self.write(offset, data).await;
         (result.map_err(|error| self.error("write", error)), data)
     }
 
@@ -80,27 +85,56 @@ impl RealFile {
         Ok(data)
     }
 
-    async fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        check_range(offset, data.len())?;
-        let (mut at, mut rest) = (offset, data);
-        while !rest.is_empty() {
-            let part = rest.get(..WRITE_SLICE_LEN).unwrap_or(rest);
+    async fn write(&self, offset: u64, data: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
+        let (mut data, mut done) = (data, 0);
+        if let Err(error) = check_range(offset, data.len()) {
+            return (Err(error), data);
+        }
+        while done < data.len() {
+            let len = (data.len() - done).min(WRITE_SLICE_LEN);
+            let result;
+            (result, data) = self.write_part(offset + done as u64, data, done, len).await;
             self.flight.count(|c| c.writes += 1);
-            match sys::write(&self.file, at, part) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            match result {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), data),
                 Ok(count) => {
                     self.flight.count(|c| c.write_len += count as u64);
-                    at += count as u64;
-                    rest = rest.get(count..).unwrap_or_default();
+                    done += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return (Err(error), data),
             }
-            if !rest.is_empty() {
+            if done < data.len() {
                 task::yield_now().await;
             }
         }
-        Ok(())
+        (Ok(()), data)
+    }
+
+    /// Writes `data[from..from + len]` at `offset`, or its beginning.
+    #[cfg(unix)]
+    async fn write_part(
+        &self,
+        offset: u64,
+        data: Vec<u8>,
+        from: usize,
+        len: usize,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        (sys::write(&self.file, offset, data.get(from..from + len).unwrap_or_default()), data)
+    }
+
+    /// A handle that belongs to a completion port is written through it. A dropped future leaves the part under way.
+    #[cfg(windows)]
+    async fn write_part(
+        &self,
+        offset: u64,
+        data: Vec<u8>,
+        from: usize,
+        len: usize,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        let file = self.file.clone();
+        let part = async move { Ok(buffer::write(file, offset, data, from, len).await) };
+        self.flight.run(part).await.unwrap_or_else(|error| (Err(error), Vec::new()))
     }
 
     fn error(&self, op: &'static str, error: io::Error) -> Error {

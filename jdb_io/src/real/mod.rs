@@ -30,6 +30,7 @@ mod handle;
 mod lock;
 mod sys;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 /// The disk of this machine, driven by the runtime that this thread was in when it was made.
@@ -50,7 +51,8 @@ impl RealDisk {
     pub(crate) async fn open(&self, path: &Path, mode: Mode) -> Result<File> {
         let file = self.blocking("open", path, move |path| sys::open(path, mode)).await?;
         self.flight.count(|c| c.opens += 1);
-        Ok(File::real(RealFile::new(file, path.to_owned(), self.flight.clone())))
+        let file = RealFile::new(file, path.to_owned(), self.flight.clone());
+        file.map(File::real).map_err(|error| Error::io("open", path, error))
     }
 
     pub(crate) async fn create_dir_all(&self, path: &Path) -> Result<()> {

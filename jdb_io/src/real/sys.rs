@@ -1,5 +1,5 @@
 //! System calls that the standard library does not make, each with a portable fallback behind the same function.
-#![expect(unsafe_code, reason = "system calls")]
+#![cfg_attr(unix, expect(unsafe_code, reason = "system calls"))]
 
 use crate::disk::Mode;
 use std::fs::{File, OpenOptions};
@@ -56,6 +56,11 @@ pub(crate) fn open(path: &Path, mode: Mode) -> io::Result<File> {
         Mode::CreateNew => options.write(true).create_new(true),
         Mode::Truncate => options.write(true).create(true).truncate(true),
     };
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        FILE_FLAG_OVERLAPPED | FILE_FLAG_OPEN_REPARSE_POINT,
+    );
     open_regular(path, options)
 }
 
@@ -63,6 +68,8 @@ pub(crate) fn open(path: &Path, mode: Mode) -> io::Result<File> {
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, FILE_FLAG_OPEN_REPARSE_POINT);
     open_regular(path, options)
 }
 
@@ -75,7 +82,7 @@ fn open_regular(path: &Path, mut options: OpenOptions) -> io::Result<File> {
     if !file.metadata()?.is_file() {
         return Err(not_regular());
     }
-    // io_uring fails cold reads of a non-blocking descriptor instead of waiting for them.
+    // io_uring may fail cold reads of a non-blocking descriptor instead of waiting for them, by kernel and file system.
     // SAFETY: reads and sets flags of a descriptor that `file` keeps open.
     let done = unsafe {
         let flags = libc::fcntl(file.as_raw_fd(), libc::F_GETFL);
@@ -88,6 +95,22 @@ fn open_regular(path: &Path, mut options: OpenOptions) -> io::Result<File> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(file) }
 }
 
+#[cfg(windows)]
+fn open_regular(path: &Path, options: OpenOptions) -> io::Result<File> {
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+}
+
+/// For a completion port.
+#[cfg(windows)]
+const FILE_FLAG_OVERLAPPED: u32 = 0x4000_0000;
+/// Opens a symbolic link itself, which is then refused.
+#[cfg(windows)]
+const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+/// Opens a directory.
+#[cfg(windows)]
+const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
+
 fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
@@ -97,6 +120,13 @@ fn not_regular() -> io::Error {
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(dir)?.sync_all()
+}
+
+/// Makes the names in a directory durable.
+#[cfg(windows)]
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    use std::os::windows::fs::OpenOptionsExt;
+    OpenOptions::new().read(true).write(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(dir)?.sync_all()
 }
 
 /// 128 random bits from the operating system.
@@ -124,6 +154,14 @@ pub(crate) fn random() -> io::Result<u128> {
     let mut bytes = [0_u8; 16];
     io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut bytes)?;
     Ok(u128::from_le_bytes(bytes))
+}
+
+/// 128 random bits, from hashers whose keys the standard library takes from the operating system.
+#[cfg(windows)]
+pub(crate) fn random() -> io::Result<u128> {
+    use std::hash::BuildHasher;
+    let half = |input: u64| u128::from(std::hash::RandomState::new().hash_one(input));
+    Ok(half(1) << 64 | half(2))
 }
 
 /// Asks the kernel to drop a file's clean pages.
