@@ -103,11 +103,11 @@ impl Disk {
         Self(Inner::Real(Rc::new(RealDisk::new())))
     }
 
-    /// A simulated disk.
+    /// A simulated disk. Its tasks live as long as a handle of `sim` or of its executor does.
     #[cfg(feature = "sim")]
     #[must_use]
     pub fn sim(sim: &SimDisk) -> Self {
-        Self(Inner::Sim(sim.clone()))
+        Self(Inner::Sim(sim.for_tasks()))
     }
 
     /// Opens a file. A symbolic link in the last place is refused.
