@@ -137,12 +137,19 @@ impl ValueLog {
     }
 
     /// Chooses the batches and their segment, which is created when it is new. `first` is the first that is not empty.
-    async fn plan(&self, batches: &[&[Op]], first: usize, next_number: &mut dyn FnMut() -> u32) -> Result<Plan> {
+    async fn plan(
+        &self,
+        batches: &[&[Op]],
+        first: usize,
+        next_number: &mut dyn FnMut() -> u32,
+    ) -> Result<Plan> {
         // Taken out: whatever happens from here to the end of the write, nothing more goes to this place.
         let active = self.state.borrow_mut().active.take();
         let first_batch = batches.get(first).copied().unwrap_or_default();
         let (active, header, file) = match active.filter(|_| !self.needs_segment(active, first_batch)) {
-            Some(active) => (active, None, self.state.borrow().segments.get(&active.number).and_then(|s| s.file.clone())),
+            Some(active) => {
+                (active, None, self.state.borrow().segments.get(&active.number).and_then(|s| s.file.clone()))
+            }
             None => {
                 let number = next_number();
                 let header = self.next_header(number);
@@ -216,13 +223,20 @@ impl ValueLog {
             return Err(error.into());
         }
         let count = placed.len() as u32;
-        let (first, last) = (placed.first().map(|p| p.seq), placed.last().map(|p| p.seq).unwrap_or(state.last_seq));
+        let (first, last) =
+            (placed.first().map(|p| p.seq), placed.last().map(|p| p.seq).unwrap_or(state.last_seq));
         if let Some(header) = header {
             state.links.insert(header.number, header.pred);
             state.stats.segments_begun += 1;
             let seq_min = first.unwrap_or(last);
-            let segment =
-                Segment { end: end.offset, pred: header.pred, seq_min, seq_max: last, file: Some(file), named: false };
+            let segment = Segment {
+                end: end.offset,
+                pred: header.pred,
+                seq_min,
+                seq_max: last,
+                file: Some(file),
+                named: false,
+            };
             state.segments.insert(header.number, segment);
         } else if let Some(segment) = state.segments.get_mut(&active.number) {
             (segment.end, segment.seq_max) = (end.offset, last);
@@ -232,7 +246,8 @@ impl ValueLog {
         state.active = (!std::mem::take(&mut state.seal_behind)).then_some(filled);
         state.written = end;
         state.last_seq = last;
-        state.marked = batches.first().is_some_and(|batch| matches!(batch, [Op { kind: RecordKind::Mark, .. }]));
+        state.marked =
+            batches.first().is_some_and(|batch| matches!(batch, [Op { kind: RecordKind::Mark, .. }]));
         state.stats.writes += 1;
         state.stats.records += u64::from(count);
         state.stats.appended_len += filled_len;
@@ -255,7 +270,8 @@ impl ValueLog {
                 let at = file_offset + buffer.len() as u64;
                 let offset = (at / UNIT_LEN) as u32;
                 let seq = self.take_seq(op.kind);
-                let fields = Fields { kind: op.kind, ops_left: left, seq, synced_back: synced_back(base, offset) };
+                let fields =
+                    Fields { kind: op.kind, ops_left: left, seq, synced_back: synced_back(base, offset) };
                 if op.value.len() <= STEP_LEN {
                     encode(buffer, seed, at, fields, &op.key, &op.value);
                 } else {
@@ -282,7 +298,8 @@ fn batch_len(batch: &[Op]) -> u64 {
 }
 
 fn check_limits(batch: &[Op]) -> Result<()> {
-    let check = |what, len: u64, max: u64| if len > max { Err(Error::TooLarge { what, len, max }) } else { Ok(()) };
+    let check =
+        |what, len: u64, max: u64| if len > max { Err(Error::TooLarge { what, len, max }) } else { Ok(()) };
     check("batch operations", batch.len() as u64, BATCH_COUNT_MAX as u64)?;
     for op in batch {
         check("key length", op.key.len() as u64, u64::from(u16::MAX))?;

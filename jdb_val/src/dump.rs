@@ -56,7 +56,12 @@ pub fn dump_segment(bytes: &[u8], secret: &[u8; 16], shard: u32, number: u32) ->
     }
     let left = bytes.len() - out.at.min(bytes.len());
     if left > 0 {
-        let _ = writeln!(out.text, "{:06}..{:06}  {left} bytes behind the last whole record", out.at, bytes.len());
+        let _ = writeln!(
+            out.text,
+            "{:06}..{:06}  {left} bytes behind the last whole record",
+            out.at,
+            bytes.len()
+        );
     }
     out.text
 }
@@ -150,7 +155,10 @@ impl Lines<'_> {
         self.field(4, &format!("value length {}", record.value.len()));
         self.field(4, &format!("operations left {}", record.ops_left));
         self.field(8, &format!("sequence {}", record.seq));
-        self.field(4, &if back == u32::MAX { "synced back unknown".to_owned() } else { format!("synced back {back}") });
+        self.field(
+            4,
+            &if back == u32::MAX { "synced back unknown".to_owned() } else { format!("synced back {back}") },
+        );
         self.field(1, "extension length 0");
         self.field(3, "head check");
         if !record.key.is_empty() {

@@ -122,7 +122,9 @@ impl Fault {
     pub fn in_file(self, path: &Path) -> Error {
         let path = path.to_owned();
         match self {
-            Self::Corrupt { what, offset, expected, found } => Error::Corrupt { path, what, offset, expected, found },
+            Self::Corrupt { what, offset, expected, found } => {
+                Error::Corrupt { path, what, offset, expected, found }
+            }
             Self::Unsupported { what, offset, found } => Error::Unsupported { path, what, offset, found },
         }
     }

@@ -33,7 +33,8 @@ const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
 /// Room that an entry with one record may need: namespace, count, offset and kind.
 const ENTRY_LEN_MIN: usize = 1 + ENCODED_LEN_MAX + 2 + 5;
 
-const _: () = assert!((RecordKind::Window as u64) < KIND_MASK, "kinds of records with a namespace fit 3 bits");
+const _: () =
+    assert!((RecordKind::Window as u64) < KIND_MASK, "kinds of records with a namespace fit 3 bits");
 const _: () = assert!(PAGE_LEN <= u16::MAX as usize);
 
 /// What a page is. **Format**: the numbers are on disk.
@@ -277,7 +278,11 @@ impl FooterSummary {
 /// [`Fault::Corrupt`] when it is cut, does not verify or is of another kind.
 pub fn open_page(bytes: &[u8], seed: Seed, offset: u64, kind: PageKind) -> Result<&[u8], Fault> {
     let corrupt = |what, expected: u64, found: u64| Fault::Corrupt { what, offset, expected, found };
-    let page = bytes.get(..PAGE_LEN).ok_or(corrupt("length of a footer page", PAGE_LEN as u64, bytes.len() as u64))?;
+    let page = bytes.get(..PAGE_LEN).ok_or(corrupt(
+        "length of a footer page",
+        PAGE_LEN as u64,
+        bytes.len() as u64,
+    ))?;
     let (raw, _) = RawPageHeader::read_from_prefix(page)
         .map_err(|_| corrupt("length of a footer page", PAGE_LEN as u64, page.len() as u64))?;
     let sum = crc32(seed.at(offset), &[page.get(4..).unwrap_or_default()]);
@@ -288,8 +293,11 @@ pub fn open_page(bytes: &[u8], seed: Seed, offset: u64, kind: PageKind) -> Resul
         return Err(corrupt("kind of a footer page", kind as u64, u64::from(raw.kind)));
     }
     let used = usize::from(raw.used.get());
-    page.get(FOOTER_PAGE_HEADER_LEN..used)
-        .ok_or(corrupt("used bytes of a footer page", PAGE_LEN as u64, used as u64))
+    page.get(FOOTER_PAGE_HEADER_LEN..used).ok_or(corrupt(
+        "used bytes of a footer page",
+        PAGE_LEN as u64,
+        used as u64,
+    ))
 }
 
 /// The top of a footer: its summary and fences, checked.
@@ -308,8 +316,9 @@ impl FooterTop {
     pub fn parse(bytes: &[u8], seed: Seed, offset: u64) -> Result<Self, Fault> {
         let corrupt = |what, expected: u64, found: u64| Fault::Corrupt { what, offset, expected, found };
         let first = open_page(bytes, seed, offset, PageKind::Top)?;
-        let (raw, mut rest) = RawFooterSummary::read_from_prefix(first)
-            .map_err(|_| corrupt("length of a footer summary", FOOTER_SUMMARY_LEN as u64, first.len() as u64))?;
+        let (raw, mut rest) = RawFooterSummary::read_from_prefix(first).map_err(|_| {
+            corrupt("length of a footer summary", FOOTER_SUMMARY_LEN as u64, first.len() as u64)
+        })?;
         if raw.magic != FOOTER_MAGIC {
             let (magic, found) = (u32::from_le_bytes(FOOTER_MAGIC), u32::from_le_bytes(raw.magic));
             return Err(corrupt("magic of a footer", u64::from(magic), u64::from(found)));
@@ -344,12 +353,15 @@ impl FooterTop {
         for page in 0..summary.top_pages {
             let at = page as usize * PAGE_LEN;
             if page > 0 {
-                rest = open_page(bytes.get(at..).unwrap_or_default(), seed, offset + at as u64, PageKind::Top)?;
+                rest =
+                    open_page(bytes.get(at..).unwrap_or_default(), seed, offset + at as u64, PageKind::Top)?;
             }
             while let Some((&len, tail)) = rest.split_first() {
-                let (fence, tail) = tail
-                    .split_at_checked(usize::from(len))
-                    .ok_or(corrupt("fence of a footer", u64::from(len), tail.len() as u64))?;
+                let (fence, tail) = tail.split_at_checked(usize::from(len)).ok_or(corrupt(
+                    "fence of a footer",
+                    u64::from(len),
+                    tail.len() as u64,
+                ))?;
                 if fences.last().is_some_and(|before| before.as_slice() > fence) {
                     return Err(corrupt("order of a footer's fences", 0, fences.len() as u64));
                 }

@@ -88,7 +88,13 @@ impl ValueLog {
         let end = self.end_of(number)?;
         let path = self.path(number);
         let (offset, len) = place;
-        let corrupt = |what, expected: u64, found: u64| Error::Corrupt { path: path.clone(), what, offset, expected, found };
+        let corrupt = |what, expected: u64, found: u64| Error::Corrupt {
+            path: path.clone(),
+            what,
+            offset,
+            expected,
+            found,
+        };
         if len > FOOTER_TOP_LEN_MAX {
             return Err(corrupt("length of a footer's top", u64::from(FOOTER_TOP_LEN_MAX), u64::from(len)));
         }

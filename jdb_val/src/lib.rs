@@ -7,6 +7,8 @@ mod footer_file;
 mod handles;
 pub mod layout;
 pub mod log;
+#[cfg(test)]
+mod on_disk;
 pub mod pos;
 mod proof;
 mod reader;

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::handles::Handles;
 use crate::layout::FIRST_RECORD;
 use crate::pos::{Links, LogPos};
-use crate::replay::{Found, recover};
 use crate::record::Record;
+use crate::replay::{Found, recover};
 use crate::segment::segment_path;
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
@@ -228,7 +228,10 @@ impl ValueLog {
     ) -> Result<(Self, Recovered)> {
         let found = recover(disk, &config, checkpoint, apply).await?;
         let log = Self::of(disk, config, checkpoint, &found);
-        if found.end > checkpoint.replay_from && !planted(Plant::NoTailSync) && !planted(Plant::SyncedBackFromReplay) {
+        if found.end > checkpoint.replay_from
+            && !planted(Plant::NoTailSync)
+            && !planted(Plant::SyncedBackFromReplay)
+        {
             for link in &found.chain {
                 let file = disk.open(&log.path(link.number), Mode::ReadWrite).await?;
                 file.sync().await?;
@@ -251,14 +254,18 @@ impl ValueLog {
         }
         for link in &found.chain {
             let (seq_min, seq_max) = (link.pred_last_seq.plus(1), link.seq_max);
-            segments
-                .entry(link.number)
-                .and_modify(|segment| segment.end = link.end)
-                .or_insert(Segment { end: link.end, pred: link.pred, seq_min, seq_max, file: None, named: true });
+            segments.entry(link.number).and_modify(|segment| segment.end = link.end).or_insert(Segment {
+                end: link.end,
+                pred: link.pred,
+                seq_min,
+                seq_max,
+                file: None,
+                named: true,
+            });
         }
         let links = segments.iter().map(|(&number, segment)| (number, segment.pred)).collect();
         let active = (planted(Plant::AppendToOldSegment) && segments.contains_key(&found.end.segment))
-            .then(|| Active { number: found.end.segment, offset: found.end.offset, records: 1 });
+            .then_some(Active { number: found.end.segment, offset: found.end.offset, records: 1 });
         let state = State {
             segments,
             links,
@@ -289,7 +296,8 @@ impl ValueLog {
     /// The planted bug: the tail is left to the next sync, but new records claim that it is durable.
     async fn leave_tail_unsynced(&self, checkpoint: &Checkpoint) -> Result<()> {
         let from = checkpoint.replay_from;
-        let numbers: Vec<u32> = self.state.borrow().segments.range(from.segment..).map(|(&number, _)| number).collect();
+        let numbers: Vec<u32> =
+            self.state.borrow().segments.range(from.segment..).map(|(&number, _)| number).collect();
         for number in numbers {
             let file = self.disk.open(&self.path(number), Mode::ReadWrite).await?;
             if let Some(segment) = self.state.borrow_mut().segments.get_mut(&number) {

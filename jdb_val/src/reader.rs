@@ -54,7 +54,10 @@ impl BatchScan {
         let (mut at, mut last) = (start, self.last);
         while let Some(head) = self.verified(start, at).await? {
             let rises = head.seq() > last || planted(Plant::NoRise);
-            let counts_down = self.batch.last().is_none_or(|(_, before)| before.ops_left().checked_sub(1) == Some(head.ops_left()));
+            let counts_down = self
+                .batch
+                .last()
+                .is_none_or(|(_, before)| before.ops_left().checked_sub(1) == Some(head.ops_left()));
             if !rises || !counts_down {
                 break;
             }
@@ -173,7 +176,8 @@ pub(crate) async fn find_records(
                 None => false,
                 Some(head) if head.record_len() <= bytes.len() as u64 => verifies_in_steps(head, bytes).await,
                 Some(head) => {
-                    let body = file.read_at(place, usize::try_from(head.record_len()).unwrap_or(usize::MAX)).await?;
+                    let body =
+                        file.read_at(place, usize::try_from(head.record_len()).unwrap_or(usize::MAX)).await?;
                     verifies_in_steps(head, &body).await
                 }
             };

@@ -11,9 +11,7 @@
 //! Format: docs/format/value_log.md.
 
 use crate::error::Fault;
-use crate::layout::{
-    HEAD_CHECK_MASK, HEAD_CHECK_MIX, HEAD_CHECK_RANGE, RECORD_HEADER_LEN, RawRecordHeader,
-};
+use crate::layout::{HEAD_CHECK_MASK, HEAD_CHECK_MIX, HEAD_CHECK_RANGE, RECORD_HEADER_LEN, RawRecordHeader};
 use crate::pos::LogPos;
 use bytes::Bytes;
 use jdb_base::SeqNo;

@@ -75,7 +75,8 @@ pub(crate) async fn recover(
 ) -> Result<Found> {
     let files = list(disk, config).await?;
     let headers = read_headers(disk, config, &files, checkpoint.replay_from.segment).await?;
-    let mut walk = Walk { disk, config, checkpoint, files: &files, headers: &headers, damage: None, records: 0, len: 0 };
+    let mut walk =
+        Walk { disk, config, checkpoint, files: &files, headers: &headers, damage: None, records: 0, len: 0 };
     walk.check_sealed()?;
     let (chain, end, last_seq) = walk.chain(apply).await?;
     walk.check_end(&chain, end).await?;
@@ -177,7 +178,10 @@ impl Walk<'_> {
                 Some(_) => {}
             }
         }
-        if from.segment != 0 && self.files.segments.contains_key(&from.segment) && self.header(from.segment).is_none() {
+        if from.segment != 0
+            && self.files.segments.contains_key(&from.segment)
+            && self.header(from.segment).is_none()
+        {
             let what = "header of the segment that replay starts in";
             self.damaged(self.corrupt(from.segment, what, 0, from.byte_offset(), 0))?;
         }
@@ -197,7 +201,13 @@ impl Walk<'_> {
             let (end, next) = self.segment(from, &mut last, apply).await?;
             if let Some(header) = self.header(from.segment) {
                 let (pred, pred_last_seq) = (header.pred, header.pred_last_seq);
-                chain.push(Link { number: from.segment, end: end.offset, pred, pred_last_seq, seq_max: last });
+                chain.push(Link {
+                    number: from.segment,
+                    end: end.offset,
+                    pred,
+                    pred_last_seq,
+                    seq_max: last,
+                });
             }
             let Some(next) = next else { return Ok((chain, end, last)) };
             if let Some(header) = self.header(next) {
@@ -275,7 +285,8 @@ impl Walk<'_> {
 
     /// Reads the segment of `from` up to `end`, or the file's end; `None` when it is not there.
     async fn scan(&self, from: LogPos, end: Option<u32>, last: SeqNo) -> Result<Option<BatchScan>> {
-        let (Some(_), Some(&len)) = (self.header(from.segment), self.files.segments.get(&from.segment)) else {
+        let (Some(_), Some(&len)) = (self.header(from.segment), self.files.segments.get(&from.segment))
+        else {
             return Ok(None);
         };
         let len = end.map_or(len, |end| len.min(u64::from(end) * UNIT_LEN));
@@ -303,7 +314,8 @@ impl Walk<'_> {
         if planted(Plant::NoCorruptionProof) || self.damage.is_some() {
             return Ok(());
         }
-        let mut links: Links = self.checkpoint.sealed.iter().map(|(&number, sealed)| (number, sealed.pred)).collect();
+        let mut links: Links =
+            self.checkpoint.sealed.iter().map(|(&number, sealed)| (number, sealed.pred)).collect();
         links.extend(self.headers.iter().map(|(&number, header)| (number, header.pred)));
         let ends: BTreeMap<u32, u32> = chain.iter().map(|link| (link.number, link.end)).collect();
         let Some(proof) = proof::seek(self.disk, self.config, self.files, &links, &ends, end).await? else {
@@ -319,7 +331,13 @@ impl Walk<'_> {
         while number > end.segment {
             match self.header(number) {
                 None if self.files.segments.contains_key(&number) => {
-                    return self.corrupt(number, "header of a segment that was synced", 0, synced.byte_offset(), 0);
+                    return self.corrupt(
+                        number,
+                        "header of a segment that was synced",
+                        0,
+                        synced.byte_offset(),
+                        0,
+                    );
                 }
                 None => {
                     let path = segment_path(&self.config.dir, number);

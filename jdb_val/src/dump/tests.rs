@@ -28,7 +28,14 @@ fn golden() -> (Vec<u8>, usize, (u64, u32)) {
         (RecordKind::Mark, 0, 104, 0, Vec::new(), b""),
     ] {
         let at = bytes.len() as u64;
-        encode(&mut bytes, seed, at, Fields { kind, ops_left, seq: SeqNo::new(seq), synced_back }, &key, value);
+        encode(
+            &mut bytes,
+            seed,
+            at,
+            Fields { kind, ops_left, seq: SeqNo::new(seq), synced_back },
+            &key,
+            value,
+        );
     }
     let end = bytes.len();
     let mut builder = FooterBuilder::new((end / 8) as u32);

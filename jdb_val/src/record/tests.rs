@@ -27,7 +27,9 @@ fn seal(bytes: &mut [u8], len: usize) {
 
 #[test]
 fn record_comes_back_padded_to_units() {
-    for (key, value) in [(&b""[..], &b""[..]), (b"k", b""), (b"", b"v"), (b"key", b"value"), (&[7; 999], &[8; 5001])] {
+    for (key, value) in
+        [(&b""[..], &b""[..]), (b"k", b""), (b"", b"v"), (b"key", b"value"), (&[7; 999], &[8; 5001])]
+    {
         for kind in (1..=6).filter_map(RecordKind::from_u8) {
             let mut out = vec![1, 2, 3];
             encode(&mut out, seed(), OFFSET, fields(kind), key, value);

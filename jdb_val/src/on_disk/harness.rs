@@ -1,10 +1,10 @@
 //! What the tests share: a disk with one shard directory, and short ways to say what is done to its log.
 
+use crate::{Checkpoint, LogConfig, LogPos, Op, Placed, RecordKind, Recovered, Result, ValueLog};
 use bytes::Bytes;
 use jdb_base::{NsId, SeqNo, key::engine_key};
 use jdb_io::Disk;
 use jdb_io::sim::{SimConfig, SimDisk};
-use jdb_val::{Checkpoint, LogConfig, LogPos, Op, Placed, RecordKind, Recovered, Result, ValueLog};
 use std::path::{Path, PathBuf};
 
 pub(crate) const DIR: &str = "/shard";
@@ -38,7 +38,7 @@ pub(crate) fn run<T: 'static>(sim: &SimDisk, future: impl Future<Output = T> + '
 }
 
 pub(crate) fn path(number: u32) -> PathBuf {
-    jdb_val::segment::segment_path(Path::new(DIR), number)
+    crate::segment::segment_path(Path::new(DIR), number)
 }
 
 pub(crate) fn key(ns: u64, key: &str) -> Vec<u8> {
@@ -49,7 +49,11 @@ pub(crate) fn put(ns: u64, name: &str, value: impl Into<Vec<u8>>) -> Op {
     Op { kind: RecordKind::Put, key: key(ns, name), value: Bytes::from(value.into()) }
 }
 
-pub(crate) async fn open(disk: &Disk, config: LogConfig, checkpoint: &Checkpoint) -> Result<(ValueLog, Recovered, Vec<Seen>)> {
+pub(crate) async fn open(
+    disk: &Disk,
+    config: LogConfig,
+    checkpoint: &Checkpoint,
+) -> Result<(ValueLog, Recovered, Vec<Seen>)> {
     let mut seen = Vec::new();
     let (log, recovered) = ValueLog::open(disk, config, checkpoint, &mut |record| {
         seen.push(Seen {
@@ -92,7 +96,9 @@ pub(crate) fn written(count: u32, value_len: usize) -> SimDisk {
         let (log, _, _) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
         let mut next = 1;
         for i in 0..count {
-            append(&log, &mut next, &[vec![put(7, &format!("key {i}"), vec![i as u8; value_len])]]).await.unwrap();
+            append(&log, &mut next, &[vec![put(7, &format!("key {i}"), vec![i as u8; value_len])]])
+                .await
+                .unwrap();
             log.sync().await.unwrap();
         }
     });
@@ -104,7 +110,11 @@ pub(crate) fn reopen(sim: &SimDisk, config: LogConfig) -> Result<(Recovered, Vec
     reopen_from(sim, config, Checkpoint::default())
 }
 
-pub(crate) fn reopen_from(sim: &SimDisk, config: LogConfig, checkpoint: Checkpoint) -> Result<(Recovered, Vec<Seen>)> {
+pub(crate) fn reopen_from(
+    sim: &SimDisk,
+    config: LogConfig,
+    checkpoint: Checkpoint,
+) -> Result<(Recovered, Vec<Seen>)> {
     let disk = Disk::sim(sim);
     run(sim, async move {
         let (_, recovered, seen) = open(&disk, config, &checkpoint).await?;

@@ -1,9 +1,9 @@
 //! Appending, reading, rotating, reopening, footers.
 
-use crate::harness::*;
+use super::harness::*;
+use crate::{Checkpoint, Error, LogConfig, LogPos, Op, RecordKind, Sealed};
 use jdb_base::ValuePtr;
 use jdb_io::Disk;
-use jdb_val::{Checkpoint, Error, LogConfig, LogPos, Op, RecordKind, Sealed};
 
 #[test]
 fn what_was_appended_is_read_back_and_replayed_in_order() {
@@ -11,14 +11,24 @@ fn what_was_appended_is_read_back_and_replayed_in_order() {
     let disk = Disk::sim(&sim);
     run(&sim, async move {
         let (log, recovered, seen) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
-        assert_eq!((recovered.end, recovered.records, recovered.torn, seen.len()), (LogPos::START, 0, false, 0));
+        assert_eq!(
+            (recovered.end, recovered.records, recovered.torn, seen.len()),
+            (LogPos::START, 0, false, 0)
+        );
         let mut next = 5;
         let delete = Op { kind: RecordKind::Delete, key: key(7, "a"), value: bytes::Bytes::new() };
-        let batches = [vec![put(7, "a", "one"), put(8, "b", "")], vec![delete], vec![put(7, "big", vec![9; 300_000])]];
+        let batches =
+            [vec![put(7, "a", "one"), put(8, "b", "")], vec![delete], vec![put(7, "big", vec![9; 300_000])]];
         let placed = append(&log, &mut next, &batches).await.unwrap();
         assert_eq!(placed.iter().map(|p| p.seq.get()).collect::<Vec<_>>(), [1000, 1001, 1002, 1003]);
-        assert_eq!(log.chain().iter().map(|s| s.number).collect::<Vec<_>>(), [5, 6], "the big batch has its own segment");
-        for (batch, placed) in batches.concat().iter().zip(&placed).filter(|(op, _)| op.kind == RecordKind::Put) {
+        assert_eq!(
+            log.chain().iter().map(|s| s.number).collect::<Vec<_>>(),
+            [5, 6],
+            "the big batch has its own segment"
+        );
+        for (batch, placed) in
+            batches.concat().iter().zip(&placed).filter(|(op, _)| op.kind == RecordKind::Put)
+        {
             assert_eq!(log.read(placed.ptr, &batch.key, placed.seq).await.unwrap(), batch.value);
         }
         assert_eq!((log.unsynced_ops(), log.synced()), (4, LogPos::START));
@@ -59,8 +69,12 @@ fn a_group_is_one_write_and_opening_writes_nothing() {
         let before = disk.counters();
         let (_, recovered, _) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
         let after = disk.counters();
-        assert_eq!((after.writes, after.syncs, after.dir_syncs), (before.writes, before.syncs + 1, before.dir_syncs + 1));
-        let checkpoint = Checkpoint { replay_from: recovered.end, last_seq: recovered.last_seq, ..Checkpoint::default() };
+        assert_eq!(
+            (after.writes, after.syncs, after.dir_syncs),
+            (before.writes, before.syncs + 1, before.dir_syncs + 1)
+        );
+        let checkpoint =
+            Checkpoint { replay_from: recovered.end, last_seq: recovered.last_seq, ..Checkpoint::default() };
         open(&disk, config(), &checkpoint).await.unwrap();
         assert_eq!(disk.counters().syncs, after.syncs, "no tail, nothing synced");
     });
@@ -106,10 +120,12 @@ fn replay_starts_at_the_checkpoint_and_sealed_segments_stay_readable() {
         for at in [1, 15, 16, 17, 40, 59] {
             let (before, from) = (&seen[at - 1], &seen[at]);
             for replay_from in [before.end, from.pos] {
-                let mut checkpoint = Checkpoint { replay_from, last_seq: seq(before.seq), ..Checkpoint::default() };
+                let mut checkpoint =
+                    Checkpoint { replay_from, last_seq: seq(before.seq), ..Checkpoint::default() };
                 for segment in log.chain().iter().filter(|s| LogPos::new(s.number, s.end) <= replay_from) {
                     let (seq_min, seq_max) = (segment.seq_min, segment.seq_max);
-                    let sealed = Sealed { end: segment.end, pred: segment.pred, seq_min, seq_max, footer: None };
+                    let sealed =
+                        Sealed { end: segment.end, pred: segment.pred, seq_min, seq_max, footer: None };
                     checkpoint.sealed.insert(segment.number, sealed);
                 }
                 let (again, found, rest) = open(&disk, config(), &checkpoint).await.unwrap();
@@ -125,7 +141,7 @@ fn replay_starts_at_the_checkpoint_and_sealed_segments_stay_readable() {
 }
 
 #[test]
-fn only_exactly_the_named_record_is_read() {
+pub(super) fn only_exactly_the_named_record_is_read() {
     let sim = written(20, 50);
     let disk = Disk::sim(&sim);
     run(&sim, async move {
@@ -181,7 +197,10 @@ fn footers_find_a_namespace_and_are_made_again_when_bad() {
         let mut next = 1;
         let mut placed = Vec::new();
         for i in 0..500u64 {
-            placed.push((i % 37, append(&log, &mut next, &[vec![put(i % 37, "k", vec![0; 40])]]).await.unwrap()[0]));
+            placed.push((
+                i % 37,
+                append(&log, &mut next, &[vec![put(i % 37, "k", vec![0; 40])]]).await.unwrap()[0],
+            ));
         }
         log.sync().await.unwrap();
         log.seal();
@@ -196,8 +215,17 @@ fn footers_find_a_namespace_and_are_made_again_when_bad() {
             let want: Vec<u32> = placed.iter().filter(|p| p.0 == ns).map(|p| p.1.ptr.offset).collect();
             assert_eq!(found, want, "namespace {ns}");
         }
-        for bad in [(place.0 + 4096, place.1), (place.0, place.1 + 4096), (0, 4096), (place.0, u32::MAX), (u64::MAX, 4096)] {
-            assert!(matches!(log.read_footer(1, bad).await, Err(Error::Corrupt { .. } | Error::Io(_))), "{bad:?}");
+        for bad in [
+            (place.0 + 4096, place.1),
+            (place.0, place.1 + 4096),
+            (0, 4096),
+            (place.0, u32::MAX),
+            (u64::MAX, 4096),
+        ] {
+            assert!(
+                matches!(log.read_footer(1, bad).await, Err(Error::Corrupt { .. } | Error::Io(_))),
+                "{bad:?}"
+            );
         }
         shared.flip_bit(&path(1), (place.0 + 100) * 8);
         assert!(log.read_footer(1, place).await.is_err_and(|e| e.is_damage()));
