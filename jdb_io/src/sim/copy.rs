@@ -1,6 +1,7 @@
 //! A second disk from the first one: contents are shared until either side changes them.
 
-use super::image::{Action, Body, Image, Node};
+use super::action::Action;
+use super::image::{Body, Image, Node};
 use super::names::{self, Names};
 use jdb_base::Map;
 use std::cell::RefCell;
@@ -14,7 +15,7 @@ pub(super) fn copy(image: &Image) -> (Image, Copied) {
     let mut copied = Copied::default();
     let root = copy_node(&image.root, &mut copied);
     let copy = image.with_root(root);
-    copy.used.set(copied.values().filter(|n| n.links.get() > 0).map(|n| n.len()).sum());
+    copied.values().for_each(|node| copy.charge(node, node.len()));
     (copy, copied)
 }
 

@@ -28,9 +28,10 @@ macro_rules! counts {
                 vec![$((stringify!($name), self.$name)),*]
             }
 
-            /// Changes each count.
-            pub fn each(&mut self, mut change: impl FnMut(&mut u64)) {
-                $(change(&mut self.$name);)*
+            /// 1 where something was hit: summed over cuts, in how many of them each kind took effect.
+            #[must_use]
+            pub fn hit(&self) -> Self {
+                Self { $($name: self.$name.min(1)),* }
             }
         }
 
@@ -117,8 +118,8 @@ pub(super) fn cut(image: &Image, rng: &Rng, removed_lose_blocks: bool) -> Damage
         _ => Style::Mixed(rng.within(1, 7)),
     };
     let mut cut = Cut { rng, style, counts: DamageCounts::default(), back: Vec::new() };
-    let used = cut.node(&image.root);
-    image.used.set(used);
+    image.used.set(0);
+    cut.node(image, &image.root);
     if removed_lose_blocks {
         cut.lose_removed_blocks(image);
     }
@@ -144,21 +145,21 @@ fn moment(image: &Image, rng: &Rng) -> u64 {
 }
 
 impl Cut<'_> {
-    /// Cuts a file, or a directory and what is left below it; gives the bytes its files have.
-    fn node(&mut self, node: &Node) -> u64 {
+    /// Cuts a file, or a directory and what is left below it.
+    fn node(&mut self, image: &Image, node: &Node) {
         node.links.set(1);
         match &node.body {
             Body::File(content) => {
                 let mut content = content.borrow_mut();
                 self.file(&mut content);
-                content.len()
+                node.charged.set(0);
+                image.charge(node, content.len());
             }
             Body::Dir(names) => {
                 self.names(&mut names.borrow_mut());
-                let names = names.borrow();
-                names.current.values().map(|n| self.node(n)).sum()
+                names.borrow().current.values().for_each(|n| self.node(image, n));
             }
-            Body::Symlink => 0,
+            Body::Symlink => {}
         }
     }
 
@@ -327,10 +328,9 @@ impl Cut<'_> {
         let prefix = self.rng.chance(1, 2).then(|| self.rng.index(names.pending.len() + 1));
         let mut lost_before = false;
         for (index, pending) in std::mem::take(&mut names.pending).into_iter().enumerate() {
-            let keep = pending.synced
-                || self
-                    .whole(pending.token, all)
-                    .unwrap_or_else(|| prefix.map_or_else(|| self.rng.chance(1, 2), |count| index < count));
+            let drawn = || prefix.map_or_else(|| self.rng.chance(1, 2), |count| index < count);
+            let kept = self.whole(pending.token, all).unwrap_or_else(drawn);
+            let keep = pending.synced || kept && !names::stands_on_lost(&left, &pending.change);
             let counts = &mut self.counts;
             let [kept, lost] = match &pending.change {
                 names::Change::Link { .. } => [&mut counts.creates_kept, &mut counts.creates_lost],
@@ -367,9 +367,8 @@ impl Cut<'_> {
             let mut bytes = content.current.get(..self.rng.index(len)).unwrap_or_default().to_vec();
             if self.rng.chance(1, 2) {
                 bytes.resize(len, 0);
-            } else {
-                image.used.set(image.used.get().saturating_sub((len - bytes.len()) as u64));
             }
+            image.charge(&node, bytes.len() as u64);
             *content = Content::settled(bytes);
             self.counts.removed_blocks_lost += 1;
         }

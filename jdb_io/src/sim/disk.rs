@@ -1,6 +1,7 @@
 //! The face of [`SimDisk`] towards [`Disk`](crate::Disk).
 
-use super::image::{Action, Body, Image, Node, Outcome};
+use super::action::{Action, Outcome};
+use super::image::{Body, Image, Node};
 use super::machine::Machine;
 use super::{SimDisk, SimFile};
 use crate::counters::Counters;

@@ -134,6 +134,8 @@ impl Executor {
 impl Drop for Owner {
     fn drop(&mut self) {
         self.0.kill();
+        // Nobody will ever step again: a task spawned now would only hold the machine.
+        self.0.tasks.borrow_mut().dying = true;
     }
 }
 

@@ -1,7 +1,8 @@
 //! An open file of the simulated disk.
 
+use super::action::{Action, Outcome};
 use super::disk::wrong;
-use super::image::{Action, Node, Outcome};
+use super::image::Node;
 use super::machine::Machine;
 use crate::error::{Error, Result};
 use bytes::{Bytes, BytesMut};
@@ -19,7 +20,7 @@ pub(crate) struct SimFile {
 
 impl SimFile {
     pub(super) fn new(machine: Rc<Machine>, node: Rc<Node>, path: &Path, writable: bool) -> Self {
-        node.handles.set(node.handles.get() + 1);
+        machine.image.opened(&node);
         Self { machine, node, path: path.to_owned(), writable }
     }
 
@@ -111,7 +112,7 @@ impl SimFile {
 
 impl Drop for SimFile {
     fn drop(&mut self) {
-        self.machine.image.close(&self.node);
+        self.machine.image.closed(&self.node);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tree of files and directories, and what each operation does to it.
 
+use super::action::{Action, Effect, Outcome};
 use super::content::{self, Content, FILE_LEN_MAX};
 use super::faults::{FaultKind, OpKind, SyncFailure};
 use super::names::{self, Names};
@@ -8,7 +9,7 @@ use crate::disk::{Entry, EntryKind, Mode};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::rc::Rc;
 
 /// A file, a directory or a symbolic link. It lives while a name, a pending change of names or an open file holds it.
@@ -18,6 +19,8 @@ pub(super) struct Node {
     /// Current names (0 or 1).
     pub(super) links: Cell<u32>,
     pub(super) handles: Cell<u32>,
+    /// Bytes of the disk that it takes up: its length while it has a name or is open.
+    pub(super) charged: Cell<u64>,
     pub(super) locked: Cell<bool>,
     pub(super) body: Body,
 }
@@ -40,80 +43,10 @@ pub(super) struct Image {
     clock: Cell<u64>,
 }
 
-/// One I/O operation.
-#[derive(Debug)]
-pub(super) enum Action {
-    Open(PathBuf, Mode),
-    CreateDir(PathBuf),
-    List(PathBuf),
-    Remove(PathBuf),
-    Rename(PathBuf, PathBuf),
-    /// The second part is the moment of submission, as for `Sync`.
-    SyncDir(PathBuf, u64),
-    Lock(PathBuf),
-    Read(Rc<Node>, u64, usize),
-    /// Writes the data from the given index on; the offset is that of index 0.
-    Write(Rc<Node>, u64, Vec<u8>, usize),
-    Sync(Rc<Node>, u64),
-    Len(Rc<Node>),
-    SetLen(Rc<Node>, u64),
-}
-
-/// What an operation answers.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Unit,
-    Node(Rc<Node>),
-    Entries(Vec<Entry>),
-    Bytes(Bytes),
-    Count(u64),
-}
-
-/// An operation's result and the change it made, if any.
-pub(super) struct Effect {
-    pub(super) result: io::Result<Outcome>,
-    pub(super) touched: Option<(Rc<Node>, u64)>,
-}
-
-impl Action {
-    pub(super) fn kind(&self) -> OpKind {
-        match self {
-            Self::Open(_, Mode::Read | Mode::ReadWrite) => OpKind::Open,
-            Self::Open(..) => OpKind::Create,
-            Self::CreateDir(_) => OpKind::CreateDir,
-            Self::List(_) => OpKind::List,
-            Self::Remove(_) => OpKind::Remove,
-            Self::Rename(..) => OpKind::Rename,
-            Self::SyncDir(..) => OpKind::SyncDir,
-            Self::Lock(_) => OpKind::Lock,
-            Self::Read(..) => OpKind::Read,
-            Self::Write(..) => OpKind::Write,
-            Self::Sync(..) => OpKind::Sync,
-            Self::Len(_) => OpKind::Len,
-            Self::SetLen(..) => OpKind::SetLen,
-        }
-    }
-
-    /// Whether it can change what a crash leaves.
-    pub(super) fn changes(&self) -> bool {
-        !matches!(self.kind(), OpKind::Open | OpKind::List | OpKind::Read | OpKind::Len)
-    }
-
-    /// Offset or length, and bytes of data: for the trace and the faults.
-    pub(super) fn extent(&self) -> (u64, usize) {
-        match self {
-            Self::Read(_, offset, len) => (*offset, *len),
-            Self::Write(_, offset, data, from) => (*offset + *from as u64, data.len() - *from),
-            Self::SetLen(_, len) => (*len, 0),
-            _ => (0, 0),
-        }
-    }
-}
-
 impl Node {
     pub(super) fn new(id: u64, body: Body) -> Rc<Self> {
-        let (links, handles) = (Cell::new(0), Cell::new(0));
-        Rc::new(Self { id, links, handles, locked: Cell::new(false), body })
+        let (links, handles, charged) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        Rc::new(Self { id, links, handles, charged, locked: Cell::new(false), body })
     }
 
     pub(super) fn file(&self) -> io::Result<&RefCell<Content>> {
@@ -189,21 +122,29 @@ impl Image {
         Ok((dir, name.into()))
     }
 
+    /// A handle was made.
+    pub(super) fn opened(&self, node: &Node) {
+        node.handles.set(node.handles.get() + 1);
+        self.charge(node, node.len());
+    }
+
     /// A handle was closed.
-    pub(super) fn close(&self, node: &Node) {
+    pub(super) fn closed(&self, node: &Node) {
         node.handles.set(node.handles.get().saturating_sub(1));
-        self.release(node);
+        self.charge(node, node.len());
     }
 
-    fn release(&self, node: &Node) {
-        if !node.held() {
-            self.used.set(self.used.get().saturating_sub(node.len()));
-        }
-    }
-
+    /// A name was removed or replaced.
     pub(super) fn unlinked(&self, node: &Node) {
         node.links.set(node.links.get().saturating_sub(1));
-        self.release(node);
+        self.charge(node, node.len());
+    }
+
+    /// Counts a file of this length in what is used.
+    pub(super) fn charge(&self, node: &Node, len: u64) {
+        let len = if node.held() { len } else { 0 };
+        let used = self.used.get() + len;
+        self.used.set(used.saturating_sub(node.charged.replace(len)));
     }
 
     /// Carries out one operation, with a fault or without.
@@ -257,10 +198,10 @@ impl Image {
                 }
             }
             Action::CreateDir(path) => {
-                let (dir, name) = self.parent(path)?;
-                if dir.dir()?.borrow().current.contains_key(&name) {
+                if self.lookup(path).is_ok() {
                     return Err(ErrorKind::AlreadyExists.into());
                 }
+                let (dir, name) = self.parent(path)?;
                 self.link(&dir, name, Body::Dir(RefCell::default()), touched).map(|_| Outcome::Unit)
             }
             Action::List(path) => Ok(Outcome::Entries(entries(&self.lookup(path)?.dir()?.borrow()))),
@@ -311,9 +252,8 @@ impl Image {
                     }
                     None => {}
                     Some(mode) => {
-                        let len = content.len();
                         content.fail_sync(*covers, mode, rng);
-                        self.resized(node, len, content.len());
+                        self.charge(node, content.len());
                     }
                 }
                 Err(eio())
@@ -330,7 +270,7 @@ impl Image {
                 }
                 let token = self.tick();
                 content.change(token, content::Change::SetLen(*len));
-                self.resized(node, old, *len);
+                self.charge(node, *len);
                 *touched = Some((Rc::clone(node), token));
                 Ok(Outcome::Unit)
             }
@@ -340,12 +280,6 @@ impl Image {
     /// Bytes that files may still grow by.
     fn room(&self) -> u64 {
         self.capacity.get().map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used.get()))
-    }
-
-    fn resized(&self, node: &Node, old: u64, new: u64) {
-        if node.held() {
-            self.used.set((self.used.get() + new).saturating_sub(old));
-        }
     }
 
     fn open(&self, path: &Path, mode: Mode, touched: &mut Option<(Rc<Node>, u64)>) -> io::Result<Rc<Node>> {
@@ -367,7 +301,7 @@ impl Image {
         if mode == Mode::Truncate && old > 0 {
             let token = self.tick();
             content.change(token, content::Change::SetLen(0));
-            self.resized(&node, old, 0);
+            self.charge(&node, 0);
             *touched = Some((Rc::clone(&node), token));
         }
         drop(content);
@@ -450,7 +384,7 @@ impl Image {
         let data = data.get(..(end - offset) as usize).unwrap_or_default();
         let token = self.tick();
         content.change(token, content::Change::Write { offset, data: data.into() });
-        self.resized(node, old, content.len());
+        self.charge(node, content.len());
         *touched = Some((Rc::clone(node), token));
         Ok(data.len() as u64)
     }

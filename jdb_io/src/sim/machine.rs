@@ -3,23 +3,22 @@
 //! An operation has three moments: submission, effect (on the image) and completion (its future wakes). Between them lies
 //! virtual time drawn from the seed, so that operations take effect and complete in any order.
 
+use super::action::{Action, Effect};
 use super::damage::DamageCounts;
 use super::executor::Tasks;
 use super::faults::{FaultKind, Faults};
-use super::image::{Action, Effect, Image, Node, Outcome};
+use super::image::Image;
+use super::queue::{Done, Moment, Operation, Queue, Sleep, Slot, Waiting, unlock};
 use super::rng::{Rng, mix};
 use super::{SimConfig, faults};
 use crate::counters::Counters;
 use jdb_base::checksum::crc32;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::future::poll_fn;
-use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// Everything that the clones of one disk share.
@@ -44,52 +43,8 @@ pub(super) struct Machine {
     /// Completions so far: what a sync covers is told by it.
     stamp: Cell<u64>,
     in_flight: Cell<usize>,
-    queue: RefCell<Queue>,
+    pub(super) queue: RefCell<Queue>,
     drainers: RefCell<Vec<Waker>>,
-}
-
-/// What an operation came to, and its buffer.
-pub(super) struct Done {
-    pub(super) result: io::Result<Outcome>,
-    pub(super) buffer: Vec<u8>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Moment {
-    Effect,
-    Completion,
-    Timer,
-}
-
-#[derive(Default)]
-struct Queue {
-    slots: Vec<Slot>,
-    free: Vec<usize>,
-    /// By time, then by chance.
-    heap: BinaryHeap<Reverse<(u64, u64, usize, Moment)>>,
-}
-
-enum Slot {
-    Free,
-    Operation(Box<Operation>),
-    /// Completed, not yet fetched.
-    Done(Done),
-    Timer {
-        waker: Option<Waker>,
-    },
-    /// A timer whose future is gone.
-    Dead,
-    /// A timer that rang.
-    Rung,
-}
-
-struct Operation {
-    action: Action,
-    fault: Option<FaultKind>,
-    effect: Option<Effect>,
-    /// Its future is gone: whether it happens at all is a matter of chance.
-    orphan: bool,
-    waker: Option<Waker>,
 }
 
 impl Machine {
@@ -188,7 +143,7 @@ impl Machine {
             let effect = self.effect(&action, fault);
             return Ok(self.complete(action, effect));
         }
-        let effect_at = self.now.get() + self.rng.within(0, latency);
+        let effect_at = self.now.get().saturating_add(self.rng.within(0, latency));
         let mut queue = self.queue.borrow_mut();
         let operation = Operation { action, fault, effect: None, orphan: false, waker: None };
         let slot = queue.put(Slot::Operation(Box::new(operation)));
@@ -199,14 +154,7 @@ impl Machine {
     fn effect(&self, action: &Action, fault: Option<FaultKind>) -> Effect {
         self.event(action.changes());
         let effect = self.image.perform(action, fault, &self.rng);
-        self.note(match &effect.result {
-            Ok(Outcome::Unit) => 1,
-            Ok(Outcome::Node(node)) => 2 + node.id,
-            Ok(Outcome::Entries(entries)) => 3 + entries.len() as u64,
-            Ok(Outcome::Bytes(bytes)) => 4 + bytes.len() as u64,
-            Ok(Outcome::Count(count)) => 5 + count,
-            Err(e) => 6 + u64::from(crc32(0, &[format!("{:?}", e.kind()).as_bytes()])),
-        });
+        self.note(effect.digest());
         effect
     }
 
@@ -292,18 +240,24 @@ impl Machine {
     fn effect_of(&self, slot: usize) {
         let mut queue = self.queue.borrow_mut();
         let Some(Slot::Operation(operation)) = queue.slots.get_mut(slot) else { return };
-        let unwanted = matches!(operation.action, Action::Lock(_)) || self.rng.chance(1, 2);
-        if operation.orphan && unwanted {
-            let changes = operation.action.changes();
-            queue.take(slot);
-            drop(queue);
-            self.event(changes);
-            self.over();
-            return;
+        if operation.orphan {
+            let locking = matches!(operation.action, Action::Lock(_));
+            if locking || self.rng.chance(1, 2) {
+                let changes = operation.action.changes();
+                queue.take(slot);
+                drop(queue);
+                self.event(changes);
+                self.over();
+                return;
+            }
+            let whole = operation.fault.is_some() || operation.action.extent().1 < 2;
+            if !whole && self.rng.chance(1, 4) {
+                operation.fault = Some(FaultKind::ShortWrite);
+            }
         }
         operation.effect = Some(self.effect(&operation.action, operation.fault));
         let latency = self.config.latency.max_us.saturating_mul(1000) / 2;
-        let at = self.now.get() + self.rng.within(0, latency);
+        let at = self.now.get().saturating_add(self.rng.within(0, latency));
         queue.heap.push(Reverse((at, self.rng.next(), slot, Moment::Completion)));
     }
 
@@ -332,119 +286,6 @@ impl Machine {
             {
                 each(&operation.action);
             }
-        }
-    }
-}
-
-impl Queue {
-    fn put(&mut self, slot: Slot) -> usize {
-        if let Some(at) = self.free.pop()
-            && let Some(place) = self.slots.get_mut(at)
-        {
-            *place = slot;
-            return at;
-        }
-        self.slots.push(slot);
-        self.slots.len() - 1
-    }
-
-    fn replace(&mut self, at: usize, with: Slot) -> Slot {
-        self.slots.get_mut(at).map_or(Slot::Free, |place| std::mem::replace(place, with))
-    }
-
-    /// Takes what is there and lets the place be used again.
-    fn take(&mut self, at: usize) -> Slot {
-        self.free.push(at);
-        self.replace(at, Slot::Free)
-    }
-}
-
-/// A lock that nobody will ever hold is given back.
-fn unlock(done: &Done) {
-    if let Ok(Outcome::Node(node)) = &done.result {
-        Node::unlock(node);
-    }
-}
-
-/// An operation's future.
-struct Waiting<'a> {
-    machine: &'a Machine,
-    slot: usize,
-    over: bool,
-}
-
-impl Future for Waiting<'_> {
-    type Output = Done;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Done> {
-        let mut queue = self.machine.queue.borrow_mut();
-        match queue.slots.get_mut(self.slot) {
-            Some(Slot::Operation(operation)) => {
-                match &mut operation.waker {
-                    Some(waker) => waker.clone_from(cx.waker()),
-                    none => *none = Some(cx.waker().clone()),
-                }
-                Poll::Pending
-            }
-            Some(Slot::Done(_)) => {
-                let Slot::Done(done) = queue.take(self.slot) else { return Poll::Pending };
-                drop(queue);
-                self.over = true;
-                Poll::Ready(done)
-            }
-            _ => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if self.over {
-            return;
-        }
-        let mut queue = self.machine.queue.borrow_mut();
-        match queue.slots.get_mut(self.slot) {
-            Some(Slot::Operation(operation)) => {
-                operation.orphan = true;
-                operation.waker = None;
-            }
-            Some(Slot::Done(_)) => {
-                if let Slot::Done(done) = queue.take(self.slot) {
-                    unlock(&done);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-struct Sleep {
-    machine: Rc<Machine>,
-    slot: usize,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut queue = self.machine.queue.borrow_mut();
-        if let Some(Slot::Timer { waker }) = queue.slots.get_mut(self.slot) {
-            *waker = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        let mut queue = self.machine.queue.borrow_mut();
-        match queue.slots.get_mut(self.slot) {
-            Some(place @ Slot::Timer { .. }) => *place = Slot::Dead,
-            Some(Slot::Rung) => {
-                queue.take(self.slot);
-            }
-            _ => {}
         }
     }
 }

@@ -38,6 +38,7 @@
 //! ```
 //! Not simulated: hard links, renames between directories, permissions; files are at most 1 GiB long.
 
+mod action;
 mod content;
 mod copy;
 mod damage;
@@ -48,6 +49,7 @@ mod file;
 mod image;
 mod machine;
 mod names;
+mod queue;
 mod raw;
 mod rng;
 #[cfg(test)]
@@ -58,8 +60,9 @@ pub use executor::{Executor, Step};
 pub use faults::{At, Fault, FaultKind, OpKind, Repeat, SyncFailure};
 pub(crate) use file::SimFile;
 
+use action::Action;
 use executor::Owner;
-use image::{Action, Body, Image};
+use image::{Body, Image};
 use machine::Machine;
 use rng::Rng;
 use std::fmt;
@@ -182,10 +185,13 @@ impl SimDisk {
     /// What the disk holds after the power failed now: what was synced, and of everything else what `seed` says.
     /// This disk goes on unchanged. `config` is that of the new one; everything on it is durable.
     ///
+    /// Of 24 seeds about 2 lose everything, 2 keep everything, 2 keep whole files, 4 cut the history at some moment, and
+    /// 14 give each change a fate of its own; lengths and operations in flight are drawn apart.
+    ///
     /// Cost: a node and a name per file, and a copy of those with unsynced writes.
     #[must_use]
     pub fn power_cut(&self, seed: u64, config: SimConfig) -> Self {
-        let rng = Rng::new(seed, 2);
+        let rng = Rng::new(seed, POWER_CUT);
         let (image, mut counts) = self.dead_image(&rng);
         counts += damage::cut(&image, &rng, self.machine.config.removed_lose_blocks);
         self.successor(config, image, counts)
@@ -198,7 +204,7 @@ impl SimDisk {
     /// Cost: as [`SimDisk::power_cut`], but contents are shared.
     #[must_use]
     pub fn kill(&self, seed: u64, config: SimConfig) -> Self {
-        let rng = Rng::new(seed, 3);
+        let rng = Rng::new(seed, KILL);
         let (image, mut counts) = self.dead_image(&rng);
         image.each_node(&mut |node| {
             match &node.body {
@@ -317,5 +323,8 @@ impl fmt::Debug for SimDisk {
     }
 }
 
+/// Streams of chance of a crash; those of a disk are 0 and, one per life, 1 and above.
+const POWER_CUT: u64 = 1 << 32;
+const KILL: u64 = POWER_CUT + 1;
 /// Wall clock of a new disk: some moment in 2023.
 const UNIX_MS_START: u64 = 1_700_000_000_000;

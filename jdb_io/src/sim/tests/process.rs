@@ -127,7 +127,11 @@ fn tasks_are_dropped_with_the_last_handle() {
         inner.sleep(Duration::from_secs(9)).await;
     });
     sim.executor().step();
+    let machine = std::rc::Rc::downgrade(&sim.machine);
     drop(sim);
     assert_eq!(std::rc::Rc::strong_count(&alive), 1);
+    let inner = disk.clone();
+    disk.spawn(async move { inner.sleep(Duration::from_secs(9)).await });
     drop(disk);
+    assert!(machine.upgrade().is_none(), "no cycle keeps the machine");
 }
