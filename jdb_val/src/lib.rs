@@ -31,7 +31,7 @@
 //! | file | its idea |
 //! |---|---|
 //! | [`layout`] | the numbers of the format |
-//! | [`record`], [`segment`], [`footer`] | codecs: bytes in, bytes out |
+//! | [`record`], [`segment`], [`footer`], [`footer_builder`] | codecs: bytes in, bytes out |
 //! | [`pos`] | places in the log; how a record says what was synced |
 //! | `reader` | records of a segment in order, batch by batch |
 //! | `replay`, `proof` | where the log ends; whether that is a torn tail or damage |
@@ -48,6 +48,7 @@ pub mod append;
 pub mod dump;
 pub mod error;
 pub mod footer;
+pub mod footer_builder;
 mod footer_file;
 mod handles;
 pub mod layout;
@@ -61,6 +62,7 @@ pub mod record;
 mod replay;
 pub mod segment;
 mod sync;
+mod turns;
 
 pub use append::{Appended, Placed};
 pub use error::{Error, Fault, Result};

@@ -1,6 +1,9 @@
 use super::*;
 use crate::LogPos;
+use crate::footer_builder::{BuiltFooter, FooterBuilder};
+use crate::record::Record;
 use jdb_base::NsId;
+use std::collections::BTreeMap;
 
 fn seed() -> Seed {
     Seed::of(b"segment")
