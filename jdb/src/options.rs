@@ -50,7 +50,7 @@ pub struct Options {
 /// Sizes in bytes that otherwise follow from [`Options`]; for tests and experiments.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Tuning {
-    /// Length at which a segment of the value log is full; at least 4096, default 16 MiB.
+    /// Length at which a segment of the value log is full; at least 256, default 16 MiB.
     pub segment_len: Option<u64>,
     /// Bytes that all active memtables may hold together; default half of [`Options::memory`].
     pub memtable_len: Option<usize>,

@@ -4,7 +4,6 @@
 //! `cargo bench -p jdb_bench --bench sst`
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run is to stop")]
-#![expect(missing_docs, reason = "the macros of criterion make undocumented functions")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jdb_base::{Kind, SeqNo, ValuePtr};

@@ -103,7 +103,7 @@ impl Disk {
         Self(Inner::Real(Rc::new(RealDisk::new())))
     }
 
-    /// A simulated disk.
+    /// A simulated disk. Its tasks live as long as a handle of `sim` or of its executor does.
     #[cfg(feature = "sim")]
     #[must_use]
     pub fn sim(sim: &SimDisk) -> Self {

@@ -180,6 +180,7 @@ impl Shard {
                 seq_min: meta.seq_min,
                 seq_max: meta.seq_max,
                 drop_seq: meta.drop_seq,
+                id: meta.id,
                 tombstones: flushed.tombstones,
                 hidden_len: 0,
             });

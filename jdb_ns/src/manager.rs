@@ -41,6 +41,8 @@ pub struct Options {
     pub life_jump: u64,
 }
 
+/// Shortest segments: header and a record.
+const SEGMENT_LEN_MIN: u64 = 256;
 /// A shard whose unflushed log is longer than this is flushed when the database is closed, so that it opens at once.
 const CLOSE_FLUSH_LEN: u64 = 64 << 10;
 
@@ -221,8 +223,8 @@ fn check_options(options: &Options) -> Result<()> {
     if !options.shards.is_power_of_two() || options.shards > filename::SHARD_COUNT_MAX {
         return Err(Error::InvalidArgument { what: "shards: not a power of two from 1 to 256" });
     }
-    if options.segment_len < 4096 {
-        return Err(Error::InvalidArgument { what: "segment_len: below 4096" });
+    if options.segment_len < SEGMENT_LEN_MIN {
+        return Err(Error::InvalidArgument { what: "segment_len: below 256" });
     }
     Ok(())
 }

@@ -57,6 +57,21 @@ impl Client {
         self.commit(db, ops, sync).await
     }
 
+    /// Waits until everything that was handed in has its answer, the commits of dropped futures included: a shard takes
+    /// what it is given in turn.
+    ///
+    /// # Errors
+    /// A broken promise.
+    pub async fn catch_up(&mut self, db: &Db) -> Check {
+        if self.world.spec.abandon_percent > 0 {
+            for ns in 0..self.world.spec.ns.len() as Ns - 1 {
+                let key = self.world.spec.pick_key(&mut self.rng);
+                self.commit_patiently(db, vec![Op::Delete { ns, key }], false, u32::MAX).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn one(&mut self, db: &Db) -> Check {
         let reads = self.world.spec.read_percent;
         if self.rng.percent(reads) {
@@ -99,10 +114,14 @@ impl Client {
     }
 
     async fn commit(&mut self, db: &Db, ops: Vec<Op>, sync: bool) -> Check {
+        let polls = self.draw_polls();
+        self.commit_patiently(db, ops, sync, polls).await
+    }
+
+    async fn commit_patiently(&mut self, db: &Db, ops: Vec<Op>, sync: bool, polls: u32) -> Check {
         let world = Rc::clone(&self.world);
         let ns = ops[0].ns();
         let id = world.spec.ns[usize::from(ns)];
-        let polls = self.draw_polls();
         let before = world.oracle.borrow().submitted_count();
         let after = world.oracle.borrow().answered_seq(ns);
         let durability = if sync { Durability::Sync } else { Durability::Os };
@@ -257,7 +276,9 @@ impl Client {
             let want = want.and_then(|i| rows.get(i));
             match row_of(got).await {
                 Ok(got) if got.as_ref() == want => {}
-                Ok(got) => broken!("namespace {ns}: a scan walked to {got:?}, want {want:?} (backward: {backward})"),
+                Ok(got) => {
+                    broken!("namespace {ns}: a scan walked to {got:?}, want {want:?} (backward: {backward})")
+                }
                 Err(error) => return Ok(self.read_error(&error)),
             }
             if at == usize::MAX {
@@ -317,4 +338,3 @@ async fn row_of(item: jdb::Result<Option<jdb::Item<'_>>>) -> jdb::Result<Option<
         None => Ok(None),
     }
 }
-

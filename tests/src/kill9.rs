@@ -19,7 +19,7 @@ use jdb::RuntimeConfig;
 use jdb_io::{Disk, Driver};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -134,7 +134,8 @@ fn one_database(
     for round in 0..rounds_max.min(ROUNDS_PER_DATABASE) {
         *driver = Some(look(world, after)?);
         let version = (round + 1) << 32;
-        let killed = one_child(rounds, home, world, seed, version, &mut rng).map_err(|v| v.at(format!("round {round}")));
+        let killed = one_child(rounds, home, world, seed, version, &mut rng)
+            .map_err(|v| v.at(format!("round {round}")));
         world.counts.borrow_mut().kills += 1;
         killed?;
         if let Home::Ext4(ext4) = home {
@@ -148,7 +149,8 @@ fn one_database(
 
 /// Opens the database, compares, closes.
 fn look(world: &Rc<World>, after: After) -> Check<Driver> {
-    let runtime = jdb::runtime(&RuntimeConfig::default()).map_err(|e| Violation(format!("no runtime: {e}")))?;
+    let runtime =
+        jdb::runtime(&RuntimeConfig::default()).map_err(|e| Violation(format!("no runtime: {e}")))?;
     let entered = observe::enter(world);
     let driver = runtime.block_on(async {
         let disk = Disk::real();
@@ -183,13 +185,16 @@ fn one_child(
     let watchdog = {
         let child = Arc::clone(&child);
         std::thread::spawn(move || {
-            while watch.recv_timeout(SILENCE_MAX) != Err(RecvTimeoutError::Disconnected) {
-                if watch.recv_timeout(Duration::ZERO) == Err(RecvTimeoutError::Timeout) {
-                    let _ = child.lock().unwrap().kill();
-                    return true;
+            loop {
+                match watch.recv_timeout(SILENCE_MAX) {
+                    Ok(()) => {}
+                    Err(RecvTimeoutError::Disconnected) => return false,
+                    Err(RecvTimeoutError::Timeout) => {
+                        let _ = child.lock().unwrap().kill();
+                        return true;
+                    }
                 }
             }
-            false
         })
     };
     // One child in eight dies while it opens, the others after some answers and a little more.
@@ -261,7 +266,8 @@ fn work_for_ever(seed: u64, version: u64, dir: &Path, tolerant: bool) -> Check {
     let world = World::new(spec(seed, dir), false);
     world.tolerant.set(tolerant);
     world.set_version(version);
-    let runtime = jdb::runtime(&RuntimeConfig::default()).map_err(|e| Violation(format!("no runtime: {e}")))?;
+    let runtime =
+        jdb::runtime(&RuntimeConfig::default()).map_err(|e| Violation(format!("no runtime: {e}")))?;
     let _entered = observe::enter(&world);
     runtime.block_on(async {
         let disk = Disk::real();

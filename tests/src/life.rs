@@ -58,6 +58,7 @@ pub async fn live(disk: Disk, world: Rc<World>, plan: Plan, mut rng: Rng) -> Che
         let db = open_and_settle(&disk, &world, after).await?;
         work(&db, &disk, &world, plan.operations, &mut rng).await;
         world.verdict()?;
+        Client::new(&world, &disk, rng.fork()).catch_up(&db).await?;
         let contents = read_sound(&db, &world.spec).await?;
         world.oracle.borrow().check(&contents, After::Kill).map_err(|v| v.at("at rest"))?;
         close(db, &world).await?;
@@ -138,6 +139,7 @@ pub fn check_image(image: &SimDisk, world: &World, after: After, depth: Depth, s
                     db.flush().await.map_err(|e| unexpected("flush", &e))?;
                 }
             }
+            client.catch_up(&db).await?;
             let contents = read_sound(&db, &lively.spec).await?;
             lively.oracle.borrow().check(&contents, After::Kill).map_err(|v| v.at("after 100 more puts"))
         }
@@ -145,10 +147,18 @@ pub fn check_image(image: &SimDisk, world: &World, after: After, depth: Depth, s
     machine::block_on(image, &lively, main)?.map_err(|v| v.at("100 more puts"))?;
     let killed = image.kill(seed, quiet(seed));
     let contents_killed = look(&killed, &looker).map_err(|v| v.at("killed after 100 more puts"))?;
-    lively.oracle.borrow().check(&contents_killed, After::Kill).map_err(|v| v.at("killed after 100 more puts"))?;
+    lively
+        .oracle
+        .borrow()
+        .check(&contents_killed, After::Kill)
+        .map_err(|v| v.at("killed after 100 more puts"))?;
     let cut = image.power_cut(seed, quiet(seed));
     let contents_cut = look(&cut, &looker).map_err(|v| v.at("cut after 100 more puts"))?;
-    lively.oracle.borrow().check(&contents_cut, After::PowerCut).map_err(|v| v.at("cut after 100 more puts"))?;
+    lively
+        .oracle
+        .borrow()
+        .check(&contents_cut, After::PowerCut)
+        .map_err(|v| v.at("cut after 100 more puts"))?;
     Ok(contents)
 }
 

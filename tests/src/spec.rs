@@ -68,7 +68,7 @@ impl Spec {
             shards: if rng.one_in(5) { 2 } else { 1 },
             inline_max: rng.pick(&[0, 16, 64, 200]),
             memtable_len: rng.pick(&[600, 1024, 1024, 2048]),
-            segment_len: rng.pick(&[2048, 4096, 4096, 8192]),
+            segment_len: rng.pick(&[4096, 4096, 4096, 8192]),
             block_len: rng.pick(&[128, 256, 512, 4096]),
             sync_interval: Duration::from_millis(rng.pick(&[5, 50, 500])),
             clients: rng.within(2..6) as usize,

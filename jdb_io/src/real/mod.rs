@@ -29,7 +29,8 @@ mod flight;
 mod handle;
 mod lock;
 mod sys;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 /// The disk of this machine, driven by the runtime that this thread was in when it was made.

@@ -82,7 +82,7 @@ fn open_regular(path: &Path, mut options: OpenOptions) -> io::Result<File> {
     if !file.metadata()?.is_file() {
         return Err(not_regular());
     }
-    // io_uring fails cold reads of a non-blocking descriptor instead of waiting for them.
+    // io_uring may fail cold reads of a non-blocking descriptor instead of waiting for them, by kernel and file system.
     // SAFETY: reads and sets flags of a descriptor that `file` keeps open.
     let done = unsafe {
         let flags = libc::fcntl(file.as_raw_fd(), libc::F_GETFL);

@@ -678,6 +678,45 @@ fn child_writes_past_the_limit() {
 }
 
 #[test]
+fn a_short_write_is_continued_where_it_ended() {
+    if Command::new("prlimit").arg("--version").output().is_err() {
+        return println!("skipped: there is no prlimit");
+    }
+    let (success, text) =
+        in_a_child("child_is_given_room_after_a_short_write", "trap '' XFSZ;", ("JDB_TEST_CHILD", "1"));
+    assert!(success, "{text}");
+}
+
+#[test]
+#[ignore = "runs as a child, and changes its limit"]
+fn child_is_given_room_after_a_short_write() {
+    if std::env::var_os("JDB_TEST_CHILD").is_none() {
+        return;
+    }
+    let limit = |len: &str| {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--pid={}", std::process::id())).arg(format!("--fsize={len}:unlimited"));
+        assert!(command.status().unwrap().success());
+    };
+    on_each_driver(async |disk, dir| {
+        let data = bytes(1 << 20, 5);
+        let file = disk.open(&dir.join("f"), Mode::CreateNew).await.unwrap();
+        limit("150001");
+        disk.spawn({
+            let file = file.clone();
+            async move {
+                assert_eq!(file.len().await.unwrap(), 150_001);
+                limit("unlimited");
+            }
+        });
+        file.write_at(0, data.clone()).await.0.unwrap();
+        assert!(file.read_at(0, 2 << 20).await.unwrap() == data);
+        let counters = disk.counters();
+        assert_eq!((counters.writes, counters.write_len), (5, 1 << 20));
+    });
+}
+
+#[test]
 fn the_environment_chooses_the_driver() {
     for (value, works) in
         [("poll", true), ("io_uring", runtimes().len() == 2), ("", true), ("iocp", false), ("x", false)]

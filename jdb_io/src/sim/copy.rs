@@ -15,7 +15,7 @@ pub(super) fn copy(image: &Image) -> (Image, Copied) {
     let mut copied = Copied::default();
     let root = copy_node(&image.root, &mut copied);
     let copy = image.with_root(root);
-    copy.used.set(copied.values().filter(|n| n.links.get() > 0).map(|n| n.len()).sum());
+    copied.values().for_each(|node| copy.charge(node, node.len()));
     (copy, copied)
 }
 

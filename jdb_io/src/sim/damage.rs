@@ -118,8 +118,8 @@ pub(super) fn cut(image: &Image, rng: &Rng, removed_lose_blocks: bool) -> Damage
         _ => Style::Mixed(rng.within(1, 7)),
     };
     let mut cut = Cut { rng, style, counts: DamageCounts::default(), back: Vec::new() };
-    let used = cut.node(&image.root);
-    image.used.set(used);
+    image.used.set(0);
+    cut.node(image, &image.root);
     if removed_lose_blocks {
         cut.lose_removed_blocks(image);
     }
@@ -145,21 +145,21 @@ fn moment(image: &Image, rng: &Rng) -> u64 {
 }
 
 impl Cut<'_> {
-    /// Cuts a file, or a directory and what is left below it; gives the bytes its files have.
-    fn node(&mut self, node: &Node) -> u64 {
+    /// Cuts a file, or a directory and what is left below it.
+    fn node(&mut self, image: &Image, node: &Node) {
         node.links.set(1);
         match &node.body {
             Body::File(content) => {
                 let mut content = content.borrow_mut();
                 self.file(&mut content);
-                content.len()
+                node.charged.set(0);
+                image.charge(node, content.len());
             }
             Body::Dir(names) => {
                 self.names(&mut names.borrow_mut());
-                let names = names.borrow();
-                names.current.values().map(|n| self.node(n)).sum()
+                names.borrow().current.values().for_each(|n| self.node(image, n));
             }
-            Body::Symlink => 0,
+            Body::Symlink => {}
         }
     }
 
@@ -367,9 +367,8 @@ impl Cut<'_> {
             let mut bytes = content.current.get(..self.rng.index(len)).unwrap_or_default().to_vec();
             if self.rng.chance(1, 2) {
                 bytes.resize(len, 0);
-            } else {
-                image.used.set(image.used.get().saturating_sub((len - bytes.len()) as u64));
             }
+            image.charge(&node, bytes.len() as u64);
             *content = Content::settled(bytes);
             self.counts.removed_blocks_lost += 1;
         }

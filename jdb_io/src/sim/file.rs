@@ -20,7 +20,7 @@ pub(crate) struct SimFile {
 
 impl SimFile {
     pub(super) fn new(machine: Rc<Machine>, node: Rc<Node>, path: &Path, writable: bool) -> Self {
-        node.handles.set(node.handles.get() + 1);
+        machine.image.opened(&node);
         Self { machine, node, path: path.to_owned(), writable }
     }
 
@@ -112,7 +112,7 @@ impl SimFile {
 
 impl Drop for SimFile {
     fn drop(&mut self) {
-        self.machine.image.close(&self.node);
+        self.machine.image.closed(&self.node);
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Node {
     /// Current names (0 or 1).
     pub(super) links: Cell<u32>,
     pub(super) handles: Cell<u32>,
+    /// Bytes of the disk that it takes up: its length while it has a name or is open.
+    pub(super) charged: Cell<u64>,
     pub(super) locked: Cell<bool>,
     pub(super) body: Body,
 }
@@ -43,8 +45,8 @@ pub(super) struct Image {
 
 impl Node {
     pub(super) fn new(id: u64, body: Body) -> Rc<Self> {
-        let (links, handles) = (Cell::new(0), Cell::new(0));
-        Rc::new(Self { id, links, handles, locked: Cell::new(false), body })
+        let (links, handles, charged) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        Rc::new(Self { id, links, handles, charged, locked: Cell::new(false), body })
     }
 
     pub(super) fn file(&self) -> io::Result<&RefCell<Content>> {
@@ -120,21 +122,29 @@ impl Image {
         Ok((dir, name.into()))
     }
 
+    /// A handle was made.
+    pub(super) fn opened(&self, node: &Node) {
+        node.handles.set(node.handles.get() + 1);
+        self.charge(node, node.len());
+    }
+
     /// A handle was closed.
-    pub(super) fn close(&self, node: &Node) {
+    pub(super) fn closed(&self, node: &Node) {
         node.handles.set(node.handles.get().saturating_sub(1));
-        self.release(node);
+        self.charge(node, node.len());
     }
 
-    fn release(&self, node: &Node) {
-        if !node.held() {
-            self.used.set(self.used.get().saturating_sub(node.len()));
-        }
-    }
-
+    /// A name was removed or replaced.
     pub(super) fn unlinked(&self, node: &Node) {
         node.links.set(node.links.get().saturating_sub(1));
-        self.release(node);
+        self.charge(node, node.len());
+    }
+
+    /// Counts a file of this length in what is used.
+    pub(super) fn charge(&self, node: &Node, len: u64) {
+        let len = if node.held() { len } else { 0 };
+        let used = self.used.get() + len;
+        self.used.set(used.saturating_sub(node.charged.replace(len)));
     }
 
     /// Carries out one operation, with a fault or without.
@@ -242,9 +252,8 @@ impl Image {
                     }
                     None => {}
                     Some(mode) => {
-                        let len = content.len();
                         content.fail_sync(*covers, mode, rng);
-                        self.resized(node, len, content.len());
+                        self.charge(node, content.len());
                     }
                 }
                 Err(eio())
@@ -261,7 +270,7 @@ impl Image {
                 }
                 let token = self.tick();
                 content.change(token, content::Change::SetLen(*len));
-                self.resized(node, old, *len);
+                self.charge(node, *len);
                 *touched = Some((Rc::clone(node), token));
                 Ok(Outcome::Unit)
             }
@@ -271,12 +280,6 @@ impl Image {
     /// Bytes that files may still grow by.
     fn room(&self) -> u64 {
         self.capacity.get().map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used.get()))
-    }
-
-    fn resized(&self, node: &Node, old: u64, new: u64) {
-        if node.held() {
-            self.used.set((self.used.get() + new).saturating_sub(old));
-        }
     }
 
     fn open(&self, path: &Path, mode: Mode, touched: &mut Option<(Rc<Node>, u64)>) -> io::Result<Rc<Node>> {
@@ -298,7 +301,7 @@ impl Image {
         if mode == Mode::Truncate && old > 0 {
             let token = self.tick();
             content.change(token, content::Change::SetLen(0));
-            self.resized(&node, old, 0);
+            self.charge(&node, 0);
             *touched = Some((Rc::clone(&node), token));
         }
         drop(content);
@@ -381,7 +384,7 @@ impl Image {
         let data = data.get(..(end - offset) as usize).unwrap_or_default();
         let token = self.tick();
         content.change(token, content::Change::Write { offset, data: data.into() });
-        self.resized(node, old, content.len());
+        self.charge(node, content.len());
         *touched = Some((Rc::clone(node), token));
         Ok(data.len() as u64)
     }

@@ -60,7 +60,7 @@ pub use executor::{Executor, Step};
 pub use faults::{At, Fault, FaultKind, OpKind, Repeat, SyncFailure};
 pub(crate) use file::SimFile;
 
-use action::Action;
+use action::{Action, Outcome};
 use executor::Owner;
 use image::{Body, Image};
 use machine::Machine;
@@ -185,10 +185,13 @@ impl SimDisk {
     /// What the disk holds after the power failed now: what was synced, and of everything else what `seed` says.
     /// This disk goes on unchanged. `config` is that of the new one; everything on it is durable.
     ///
+    /// Of 24 seeds about 2 lose everything, 2 keep everything, 2 keep whole files, 4 cut the history at some moment, and
+    /// 14 give each change a fate of its own; lengths and operations in flight are drawn apart.
+    ///
     /// Cost: a node and a name per file, and a copy of those with unsynced writes.
     #[must_use]
     pub fn power_cut(&self, seed: u64, config: SimConfig) -> Self {
-        let rng = Rng::new(seed, 2);
+        let rng = Rng::new(seed, POWER_CUT);
         let (image, mut counts) = self.dead_image(&rng);
         counts += damage::cut(&image, &rng, self.machine.config.removed_lose_blocks);
         self.successor(config, image, counts)
@@ -201,7 +204,7 @@ impl SimDisk {
     /// Cost: as [`SimDisk::power_cut`], but contents are shared.
     #[must_use]
     pub fn kill(&self, seed: u64, config: SimConfig) -> Self {
-        let rng = Rng::new(seed, 3);
+        let rng = Rng::new(seed, KILL);
         let (image, mut counts) = self.dead_image(&rng);
         image.each_node(&mut |node| {
             match &node.body {
@@ -236,8 +239,12 @@ impl SimDisk {
             }
             let short = matches!(action, Action::Write(..)) && rng.chance(1, 3);
             let effect = image.perform(&action, short.then_some(FaultKind::ShortWrite), rng);
-            if effect.result.is_ok() {
+            if let Ok(outcome) = effect.result {
                 counts.in_flight_done += 1;
+                // The file of a lock may be there; nobody holds it.
+                if let Outcome::Node(node) = outcome {
+                    node.unlock();
+                }
             }
         }
         (image, counts)
@@ -320,5 +327,8 @@ impl fmt::Debug for SimDisk {
     }
 }
 
+/// Streams of chance of a crash; those of a disk are 0 and, one per life, 1 and above.
+const POWER_CUT: u64 = 1 << 32;
+const KILL: u64 = POWER_CUT + 1;
 /// Wall clock of a new disk: some moment in 2023.
 const UNIX_MS_START: u64 = 1_700_000_000_000;

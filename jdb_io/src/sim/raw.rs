@@ -1,7 +1,8 @@
 //! Direct access to what the disk holds, past all operations: for campaigns that damage files, and for looking.
 //!
 //! Reads see the current image. Changes are made to the durable and the current one at once, whoever has the file open;
-//! unsynced changes of that file are settled first. No event is counted and no virtual time passes.
+//! unsynced changes of that file, or of the names in that directory, are settled first. No event is counted and no virtual
+//! time passes.
 
 use super::SimDisk;
 use super::content::Content;
@@ -63,17 +64,11 @@ impl SimDisk {
         let image = &self.machine.image;
         if let Ok(node) = image.lookup(path) {
             let Ok(content) = node.file() else { return false };
-            let (old, new) = (node.len(), bytes.len() as u64);
+            image.charge(&node, bytes.len() as u64);
             *content.borrow_mut() = Content::settled(bytes);
-            image.used.set((image.used.get() + new).saturating_sub(old));
             return true;
         }
-        let len = bytes.len() as u64;
-        let made = self.make(path, Body::File(RefCell::new(Content::settled(bytes))));
-        if made {
-            image.used.set(image.used.get() + len);
-        }
-        made
+        self.make(path, Body::File(RefCell::new(Content::settled(bytes))))
     }
 
     /// Removes a file or a symbolic link, durably; false when there is none.
@@ -137,6 +132,7 @@ impl SimDisk {
         let Ok(names) = dir.dir() else { return false };
         let node = Node::new(image.tick(), body);
         node.links.set(1);
+        image.charge(&node, node.len());
         let mut names = names.borrow_mut();
         names.sync(u64::MAX);
         let change = Change::Link { name, node };

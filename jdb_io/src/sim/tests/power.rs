@@ -310,3 +310,67 @@ fn every_kind_of_damage_is_common_at_the_boundaries_of_a_workload() {
         assert!(cuts >= floor, "{name}: {cuts} of {count}");
     }
 }
+
+/// One of three tasks that do as they like to six names at once, dropping every tenth operation.
+async fn vandal(disk: Disk, seed: u64) {
+    let rng = Rng::new(seed, 77);
+    for _ in 0..30 {
+        let name = |n: u64| std::path::PathBuf::from(format!("/d/{n}"));
+        let (a, b, at) = (name(rng.below(6)), name(rng.below(6)), rng.below(3000));
+        let operation: futures::future::LocalBoxFuture<'_, Result<()>> = match rng.below(8) {
+            0 => Box::pin(disk.rename(&a, &b)),
+            1 => Box::pin(disk.remove(&a)),
+            2 => Box::pin(disk.sync_dir(Path::new("/d"))),
+            3 => Box::pin(async { disk.open(&a, Mode::ReadWrite).await?.set_len(at).await }),
+            4 => Box::pin(async { disk.open(&a, Mode::ReadWrite).await?.sync().await }),
+            5 => Box::pin(async { disk.open(&a, Mode::Truncate).await.map(drop) }),
+            _ => Box::pin(async {
+                let file = disk.open(&a, Mode::ReadWrite).await?;
+                file.write_at(at, vec![at as u8; 1 + at as usize % 700]).await.0
+            }),
+        };
+        let mut operation = operation;
+        if rng.chance(1, 10) {
+            let _ = futures::poll!(&mut operation);
+        } else {
+            let _ = operation.await;
+        }
+    }
+}
+
+#[test]
+fn after_everything_is_synced_a_cut_changes_nothing() {
+    for seed in 0..300 {
+        let sim = SimDisk::new(SimConfig { short_permille: 200, ..config(seed) });
+        assert!(sim.create_dir_raw(Path::new("/d")));
+        for task in 0..3 {
+            sim.executor().spawn(vandal(Disk::sim(&sim), seed * 3 + task));
+        }
+        sim.executor().run(u64::MAX);
+        // Half of them in another process, after a crash.
+        let sim = match seed % 4 {
+            0 => sim.kill(seed, config(seed)),
+            1 => sim.power_cut(seed, config(seed)),
+            _ => sim,
+        };
+        let dump = |d: &SimDisk| d.paths().into_iter().map(|p| (d.read_raw(&p), p)).collect::<Vec<_>>();
+        let before = dump(&sim);
+        on(&sim, |disk| async move {
+            for entry in disk.list(Path::new("/d")).await.unwrap() {
+                let file = disk.open(&Path::new("/d").join(&entry.name), Mode::Read).await.unwrap();
+                assert_eq!(file.read_at(0, 1 << 20).await.unwrap().len() as u64, entry.len);
+                file.sync().await.unwrap();
+            }
+            disk.sync_dir(Path::new("/d")).await.unwrap();
+        });
+        assert_eq!(sim.total_unsynced(), Unsynced::default(), "seed {seed}");
+        assert_eq!(
+            sim.used(),
+            before.iter().map(|(b, _)| b.as_ref().unwrap().len() as u64).sum(),
+            "seed {seed}"
+        );
+        for (cut, after) in cuts(&sim, 10) {
+            assert_eq!(dump(&after), before, "seed {seed}, cut {cut}");
+        }
+    }
+}
