@@ -23,8 +23,14 @@ pub(crate) async fn open_or_create(disk: &Disk, options: &Options) -> Result<(Lo
     let lock = disk.lock(&dir.join(filename::LOCK)).await?;
     // Asked again under the lock: another process may have made it meanwhile.
     if let Some(superblock) = Superblock::read(disk, dir).await? {
+        if !options.read_only {
+            // Whoever made it may have died before its names were durable.
+            disk.sync_dir(dir).await?;
+            disk.sync_dir(parent_of(dir)).await?;
+        }
         return Ok((lock, superblock));
     }
+    disk.sync_dir(parent_of(dir)).await?;
     let superblock = create(disk, options).await?;
     Ok((lock, superblock))
 }
@@ -67,7 +73,7 @@ async fn create_dirs(disk: &Disk, dir: &Path) -> Result<()> {
     let mut missing = Vec::new();
     let mut above = Some(dir);
     while let Some(path) = above {
-        match disk.list(if path.as_os_str().is_empty() { Path::new(".") } else { path }).await {
+        match disk.list(or_here(path)).await {
             Ok(_) => break,
             Err(error) if error.is_not_found() => missing.push(path),
             Err(error) => return Err(error.into()),
@@ -76,11 +82,18 @@ async fn create_dirs(disk: &Disk, dir: &Path) -> Result<()> {
     }
     disk.create_dir_all(dir).await?;
     for path in missing {
-        if let Some(parent) = path.parent() {
-            disk.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).await?;
-        }
+        disk.sync_dir(parent_of(path)).await?;
     }
     Ok(())
+}
+
+/// The directory that holds the name of `dir`.
+fn parent_of(dir: &Path) -> &Path {
+    or_here(dir.parent().unwrap_or(dir))
+}
+
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 async fn create(disk: &Disk, options: &Options) -> Result<Superblock> {
