@@ -209,6 +209,7 @@ fn worker(settings: &Settings, shared: &Shared, start: Instant, end: u64) {
 /// A panic as a violation.
 #[must_use]
 pub fn panicked(panic: &(dyn std::any::Any + Send)) -> Violation {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Violation(format!("P5: panic: {} {}", text.unwrap_or("?"), place::take()))
 }

@@ -276,7 +276,9 @@ impl Client {
             let want = want.and_then(|i| rows.get(i));
             match row_of(got).await {
                 Ok(got) if got.as_ref() == want => {}
-                Ok(got) => broken!("namespace {ns}: a scan walked to {got:?}, want {want:?} (backward: {backward})"),
+                Ok(got) => {
+                    broken!("namespace {ns}: a scan walked to {got:?}, want {want:?} (backward: {backward})")
+                }
                 Err(error) => return Ok(self.read_error(&error)),
             }
             if at == usize::MAX {
@@ -336,4 +338,3 @@ async fn row_of(item: jdb::Result<Option<jdb::Item<'_>>>) -> jdb::Result<Option<
         None => Ok(None),
     }
 }
-

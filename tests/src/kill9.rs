@@ -134,7 +134,8 @@ fn one_database(
     for round in 0..rounds_max.min(ROUNDS_PER_DATABASE) {
         *driver = Some(look(world, after)?);
         let version = (round + 1) << 32;
-        let killed = one_child(rounds, home, world, seed, version, &mut rng).map_err(|v| v.at(format!("round {round}")));
+        let killed = one_child(rounds, home, world, seed, version, &mut rng)
+            .map_err(|v| v.at(format!("round {round}")));
         world.counts.borrow_mut().kills += 1;
         killed?;
         if let Home::Ext4(ext4) = home {
@@ -148,7 +149,8 @@ fn one_database(
 
 /// Opens the database, compares, closes.
 fn look(world: &Rc<World>, after: After) -> Check<Driver> {
-    let runtime = jdb::runtime(&RuntimeConfig::default()).map_err(|e| Violation(format!("no runtime: {e}")))?;
+    let runtime =
+        jdb::runtime(&RuntimeConfig::default()).map_err(|e| Violation(format!("no runtime: {e}")))?;
     let entered = observe::enter(world);
     let driver = runtime.block_on(async {
         let disk = Disk::real();
@@ -264,7 +266,8 @@ fn work_for_ever(seed: u64, version: u64, dir: &Path, tolerant: bool) -> Check {
     let world = World::new(spec(seed, dir), false);
     world.tolerant.set(tolerant);
     world.set_version(version);
-    let runtime = jdb::runtime(&RuntimeConfig::default()).map_err(|e| Violation(format!("no runtime: {e}")))?;
+    let runtime =
+        jdb::runtime(&RuntimeConfig::default()).map_err(|e| Violation(format!("no runtime: {e}")))?;
     let _entered = observe::enter(&world);
     runtime.block_on(async {
         let disk = Disk::real();

@@ -147,10 +147,18 @@ pub fn check_image(image: &SimDisk, world: &World, after: After, depth: Depth, s
     machine::block_on(image, &lively, main)?.map_err(|v| v.at("100 more puts"))?;
     let killed = image.kill(seed, quiet(seed));
     let contents_killed = look(&killed, &looker).map_err(|v| v.at("killed after 100 more puts"))?;
-    lively.oracle.borrow().check(&contents_killed, After::Kill).map_err(|v| v.at("killed after 100 more puts"))?;
+    lively
+        .oracle
+        .borrow()
+        .check(&contents_killed, After::Kill)
+        .map_err(|v| v.at("killed after 100 more puts"))?;
     let cut = image.power_cut(seed, quiet(seed));
     let contents_cut = look(&cut, &looker).map_err(|v| v.at("cut after 100 more puts"))?;
-    lively.oracle.borrow().check(&contents_cut, After::PowerCut).map_err(|v| v.at("cut after 100 more puts"))?;
+    lively
+        .oracle
+        .borrow()
+        .check(&contents_cut, After::PowerCut)
+        .map_err(|v| v.at("cut after 100 more puts"))?;
     Ok(contents)
 }
 

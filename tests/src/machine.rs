@@ -94,7 +94,11 @@ pub fn run<T: 'static>(
 ///
 /// # Errors
 /// As [`run`].
-pub fn block_on<T: 'static>(disk: &SimDisk, world: &Rc<World>, main: impl Future<Output = T> + 'static) -> Check<T> {
+pub fn block_on<T: 'static>(
+    disk: &SimDisk,
+    world: &Rc<World>,
+    main: impl Future<Output = T> + 'static,
+) -> Check<T> {
     match run(disk, world, main, &mut || Ok(Flow::Go))? {
         End::Done(value) => Ok(value),
         End::Stopped => broken!("stopped although nobody said so"),

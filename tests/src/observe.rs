@@ -50,7 +50,8 @@ const PAD: u8 = 5;
 const MARK: u8 = 6;
 
 fn decode(spec: &Spec, (kind, mut key, value): (u8, &[u8], &[u8])) -> Check<Op> {
-    let unknown = || Violation(format!("an unknown change was written: kind {kind}, key {}", key.escape_ascii()));
+    let unknown =
+        || Violation(format!("an unknown change was written: kind {kind}, key {}", key.escape_ascii()));
     let id = NsId::take(&mut key).ok_or_else(unknown)?;
     let ns = spec.ns.iter().position(|ns| *ns == id).ok_or_else(unknown)? as u8;
     match kind {

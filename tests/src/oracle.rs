@@ -301,7 +301,11 @@ impl Oracle {
             show(key),
             show_value(got),
             show_value(at_start),
-            history.iter().map(|(k, v)| format!("{k}:{}", show_value(v.as_ref()))).collect::<Vec<_>>().join(" "),
+            history
+                .iter()
+                .map(|(k, v)| format!("{k}:{}", show_value(v.as_ref())))
+                .collect::<Vec<_>>()
+                .join(" "),
         )
     }
 
@@ -445,7 +449,11 @@ fn at(history: &History, k: usize) -> Option<&Bytes> {
 /// A key in a message.
 #[must_use]
 pub fn show(key: &[u8]) -> String {
-    if key.len() > 24 { format!("\"{}..\"({})", key[..16].escape_ascii(), key.len()) } else { format!("\"{}\"", key.escape_ascii()) }
+    if key.len() > 24 {
+        format!("\"{}..\"({})", key[..16].escape_ascii(), key.len())
+    } else {
+        format!("\"{}\"", key.escape_ascii())
+    }
 }
 
 /// A value in a message: its version number and its length.

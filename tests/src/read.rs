@@ -52,7 +52,11 @@ pub async fn read_all(db: &Db, spec: &Spec) -> Check<Read> {
                 Ok(None) if left == 0 => break,
                 Ok(row) => {
                     let want = left.checked_sub(1).map(|i| &rows[i]);
-                    broken!("namespace {ns}: a backward scan shows {}, forward {}", pair(row.as_ref()), pair(want))
+                    broken!(
+                        "namespace {ns}: a backward scan shows {}, forward {}",
+                        pair(row.as_ref()),
+                        pair(want)
+                    )
                 }
                 Err(error) => return Ok(Read::Refused(error)),
             }

@@ -75,7 +75,8 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
             "--kind" => parsed.kind.clone_from(value),
             "--minutes" => {
                 let minutes: f64 = value.parse().map_err(|_| format!("{flag} {value}: not a number"))?;
-                settings.time = Duration::try_from_secs_f64(minutes * 60.0).map_err(|e| format!("{flag}: {e}"))?;
+                settings.time =
+                    Duration::try_from_secs_f64(minutes * 60.0).map_err(|e| format!("{flag}: {e}"))?;
             }
             "--cuts" | "--bound" => settings.bound = number()?,
             "--floor" => parsed.floor = number()?,
@@ -86,13 +87,16 @@ fn parse(arguments: &[String]) -> Result<Arguments, String> {
             }
             "--seeds" => {
                 let (from, to) = value.split_once("..").ok_or("--seeds wants A..B")?;
-                let bound = |text: &str| text.parse::<u64>().map_err(|_| format!("{flag} {value}: not a range"));
+                let bound =
+                    |text: &str| text.parse::<u64>().map_err(|_| format!("{flag} {value}: not a range"));
                 settings.first_seed = bound(from)?;
                 settings.seed_count = bound(to)?.saturating_sub(settings.first_seed);
             }
             "--plant" => {
                 let plant = Plant::ALL.iter().find(|plant| plant.name() == value);
-                settings.plants.push(*plant.ok_or_else(|| format!("no such bug: {value}; there are {:?}", Plant::ALL))?);
+                settings
+                    .plants
+                    .push(*plant.ok_or_else(|| format!("no such bug: {value}; there are {:?}", Plant::ALL))?);
             }
             "--fs" if value == "ext4-shutdown" => parsed.ext4 = true,
             _ => return Err(format!("unknown: {flag} {value}")),
@@ -106,7 +110,9 @@ fn run(arguments: &Arguments) -> ExitCode {
     let passed = match arguments.kind.as_str() {
         "kill9" => run_kill9(arguments),
         "plants" => plants::run(settings, &mut |line| println!("{line}")),
-        "all" => Kind::ALL.iter().all(|kind| run_kind(&Settings { kind: *kind, ..settings.clone() }, arguments.floor)),
+        "all" => Kind::ALL
+            .iter()
+            .all(|kind| run_kind(&Settings { kind: *kind, ..settings.clone() }, arguments.floor)),
         name => match Kind::from_name(name) {
             Some(kind) => run_kind(&Settings { kind, ..settings.clone() }, arguments.floor),
             None => {

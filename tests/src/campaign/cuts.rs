@@ -65,6 +65,7 @@ fn cut_here(disk: &SimDisk, world: &World, rng: &mut Rng) -> Check {
     let image = disk.kill(seed, quiet(seed));
     world.counts.borrow_mut().kills += 1;
     let depth = if rng.one_in(8) { Depth::Live } else { Depth::Look };
-    check_image(&image, world, After::Kill, depth, seed).map_err(|v| v.at(format!("kill at boundary {boundary}")))?;
+    check_image(&image, world, After::Kill, depth, seed)
+        .map_err(|v| v.at(format!("kill at boundary {boundary}")))?;
     Ok(())
 }

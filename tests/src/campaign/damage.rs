@@ -235,7 +235,10 @@ fn examine(disk: &SimDisk, home: &Built, damage: &Damage) -> Check<Answer> {
                 ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Unsupported | ErrorKind::NotADatabase
             );
             if !fits || error.path().is_none() {
-                return Err(Violation(format!("P4: the error names no file or is of another kind: {}", show_error(&error))));
+                return Err(Violation(format!(
+                    "P4: the error names no file or is of another kind: {}",
+                    show_error(&error)
+                )));
             }
             Ok(Answer::Error(error.kind()))
         }

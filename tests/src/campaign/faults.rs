@@ -138,10 +138,10 @@ fn says_so(what: &str, error: &jdb::Error, sim: &SimDisk) -> Check {
     if sim.faults_hit() == 0 {
         return Err(unexpected(what, error));
     }
-    let fits = matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Corrupt | ErrorKind::Closed);
+    let fits =
+        matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Corrupt | ErrorKind::Closed);
     if !fits || (error.kind() != ErrorKind::Closed && error.path().is_none()) {
         return Err(Violation(format!("P6: {what} after a fault answers {}", show_error(error))));
     }
     Ok(())
 }
-

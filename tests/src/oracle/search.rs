@@ -162,7 +162,11 @@ fn difference(got: &State, want: &State) -> Vec<String> {
     }
     for ((ns, key), value) in want {
         if !got.contains_key(&(*ns, key.clone())) {
-            list.push(format!("namespace {ns} key {}: got nothing, want {}", show(key), show_value(Some(value))));
+            list.push(format!(
+                "namespace {ns} key {}: got nothing, want {}",
+                show(key),
+                show_value(Some(value))
+            ));
         }
     }
     list
