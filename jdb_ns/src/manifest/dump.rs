@@ -6,7 +6,6 @@ use super::layout::{HEADER_LEN, ID_LEN, RECORD_HEADER_LEN};
 use super::reader;
 use crate::error::Fault;
 use crate::superblock::dump_line;
-use bytes::Bytes;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -135,7 +134,7 @@ fn describe(edit: &Edit, number: u64) -> String {
     if out.is_empty() { format!("field {number} of a later version") } else { out }
 }
 
-fn hex(bytes: &Bytes) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
