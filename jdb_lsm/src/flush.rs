@@ -78,7 +78,6 @@ pub async fn write_table(
         last_key: info.last_key,
         seq_min: info.seq_min,
         seq_max: info.seq_max,
-        id: info.id,
         drop_seq: SeqNo::new(info.seq_min.get().saturating_sub(1)),
     };
     Ok(Some(Flushed { meta, live, tombstones }))

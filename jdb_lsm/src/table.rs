@@ -6,7 +6,6 @@ use crate::error::Result;
 use jdb_base::SeqNo;
 use jdb_io::{BlockCache, Disk, Mode};
 use jdb_sst::SstReader;
-use jdb_sst::layout::{FOOTER_LEN, ID_LEN};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -28,8 +27,6 @@ pub struct TableMeta {
     pub seq_min: SeqNo,
     /// Newest sequence.
     pub seq_max: SeqNo,
-    /// The file's id: another file under its name does not open.
-    pub id: [u8; ID_LEN],
     /// Every namespace drop up to this sequence was applied to the table.
     pub drop_seq: SeqNo,
 }
@@ -90,12 +87,6 @@ impl Table {
         }
         let file = self.disk.open(&self.path, Mode::Read).await?;
         let opened = SstReader::open(file, self.cache.clone()).await?;
-        let (expected, found) = (self.meta.id, opened.footer().id);
-        if found != expected {
-            let [expected, found] = [expected, found].map(|id| u128::from_le_bytes(id) as u64);
-            let (path, offset) = (self.path.clone(), opened.len().saturating_sub(FOOTER_LEN as u64));
-            return Err(jdb_sst::Error::Corrupt { path, what: "table id", offset, expected, found }.into());
-        }
         // Another task may have opened it meanwhile: the first one stays.
         Ok(self.reader.borrow_mut().get_or_insert(opened).clone())
     }

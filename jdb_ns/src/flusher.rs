@@ -115,8 +115,7 @@ impl Shard {
     async fn write_table(&self, closed: &ClosedMemtable) -> Result<Option<Flushed>> {
         let number = self.take_number();
         let path = FileName::Table(number).path(&self.dir);
-        let id = Some(self.table_ids.of(number));
-        let options = WriterOptions { block_len: self.settings.block_len, id, ..WriterOptions::default() };
+        let options = WriterOptions { block_len: self.settings.block_len, ..WriterOptions::default() };
         let written =
             write_table(&self.disk, &path, number, options, &closed.memtable, jdb_val::record_len).await;
         let flushed = match written {

@@ -28,7 +28,6 @@ mod shard;
 pub mod stats;
 pub mod superblock;
 mod syncer;
-mod table_id;
 mod writer;
 
 pub use commit::{Committed, Durability};

@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
 use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
-use crate::table_id::TableIds;
 use jdb_base::{Kind, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Event;
@@ -59,8 +58,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         recovery,
         ..LogConfig::default()
     };
-    let table_ids = TableIds::new(secret, index);
-    let tree = Tree::new(levels(&disk, &dir, &state, &cache, table_ids));
+    let tree = Tree::new(levels(&disk, &dir, &state, &cache));
     let mut drops = DropMap::default();
     for drop in state.drops.values() {
         drops.add(*drop);
@@ -98,7 +96,6 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     }
     let found = recovered.last_seq.max(state.last_seq);
     let shard = Rc::new(Shard {
-        table_ids,
         dir,
         disk,
         settings,
@@ -191,19 +188,13 @@ async fn check_tables(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
 }
 
 /// The tables of the MANIFEST by level: level 0 from new to old, deeper ones by key.
-fn levels(
-    disk: &Disk,
-    dir: &Path,
-    state: &State,
-    cache: &Rc<BlockCache>,
-    ids: TableIds,
-) -> Vec<Vec<Rc<Table>>> {
+fn levels(disk: &Disk, dir: &Path, state: &State, cache: &Rc<BlockCache>) -> Vec<Vec<Rc<Table>>> {
     let depth = state.tables.values().map(|table| usize::from(table.level) + 1).max().unwrap_or(0);
     let mut levels = vec![Vec::new(); depth];
     for table in state.tables.values() {
         let path = FileName::Table(table.number).path(dir);
         if let Some(level) = levels.get_mut(usize::from(table.level)) {
-            level.push(Rc::new(Table::new(disk, path, table_meta(table, ids), Some(cache.clone()))));
+            level.push(Rc::new(Table::new(disk, path, table_meta(table), Some(cache.clone()))));
         }
     }
     for (depth, level) in levels.iter_mut().enumerate() {
@@ -216,7 +207,7 @@ fn levels(
     levels
 }
 
-fn table_meta(table: &TableEntry, ids: TableIds) -> TableMeta {
+fn table_meta(table: &TableEntry) -> TableMeta {
     TableMeta {
         number: table.number,
         len: table.len,
@@ -225,7 +216,6 @@ fn table_meta(table: &TableEntry, ids: TableIds) -> TableMeta {
         last_key: table.last_key.to_vec(),
         seq_min: table.seq_min,
         seq_max: table.seq_max,
-        id: ids.of(table.number),
         drop_seq: table.drop_seq,
     }
 }

@@ -18,7 +18,6 @@ use crate::commit::{Committed, Durability, Pending, Reply, Unsynced};
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
-use crate::table_id::TableIds;
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::Event;
 use jdb_io::{BlockCache, Disk};
@@ -59,7 +58,6 @@ pub(crate) struct Shard {
     pub(crate) cache: Rc<BlockCache>,
     pub(crate) log: ValueLog,
     pub(crate) tree: Tree,
-    pub(crate) table_ids: TableIds,
     /// Shared by the Versions of reads; replaced when an interval leaves.
     pub(crate) drops: RefCell<Rc<RefCell<DropMap>>>,
     pub(crate) manifest: futures::lock::Mutex<Manifest>,

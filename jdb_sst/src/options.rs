@@ -15,15 +15,11 @@ pub struct WriterOptions {
     pub top_len: usize,
     /// How blocks are compressed.
     pub codec: Codec,
-    /// The file's id, which every checksum starts from; `None` (default): a random one. Two tables with different
-    /// contents must not get the same. A caller that can tell a table's id keeps a foreign or misplaced file from being
-    /// taken for it.
-    pub id: Option<[u8; ID_LEN]>,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { block_len: 4096, index_len: 4096, top_len: TOP_LEN_PINNED, codec: Codec::Plain, id: None }
+        Self { block_len: 4096, index_len: 4096, top_len: TOP_LEN_PINNED, codec: Codec::Plain }
     }
 }
 
@@ -58,7 +54,7 @@ pub struct TableInfo {
     pub seq_min: SeqNo,
     /// Largest sequence number; 0 in a table without entries.
     pub seq_max: SeqNo,
-    /// The file's id.
+    /// The file's random id.
     pub id: [u8; ID_LEN],
     /// Number of data blocks.
     pub block_count: u64,

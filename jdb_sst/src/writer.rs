@@ -30,15 +30,12 @@ pub struct SstWriter {
 }
 
 impl SstWriter {
-    /// Creates the file, which must not exist yet, and draws its id when the options give none.
+    /// Creates the file, which must not exist yet, and draws its random id.
     ///
     /// # Errors
     /// [`Error::Option`] for an option outside its range, before anything is created; [`Error::Io`].
     pub async fn create(disk: &Disk, path: &Path, options: WriterOptions) -> Result<Self> {
-        let id = match options.id {
-            Some(id) => id,
-            None => disk.random()?.to_le_bytes(),
-        };
+        let id: [u8; ID_LEN] = disk.random()?.to_le_bytes();
         let builder = TableBuilder::new(id, options)?;
         let file = disk.open(path, Mode::CreateNew).await?;
         Ok(Self { file, builder, written: 0, spare: Vec::new(), failed: false })
