@@ -4,7 +4,6 @@
 //! `cargo bench -p jdb_bench --bench sst`
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run is to stop")]
-#![expect(missing_docs, reason = "the macros of criterion make undocumented functions")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jdb_base::{Kind, SeqNo, ValuePtr};
@@ -137,10 +136,16 @@ fn table(c: &mut Criterion) {
             b.iter(|| {
                 runtime.block_on(async {
                     let mut cursor = reader.cursor();
-                    if back { cursor.seek_last().await.unwrap() } else { cursor.seek_first().await.unwrap() }
+                    if back {
+                        cursor.seek_last().await.unwrap()
+                    } else {
+                        cursor.seek_first().await.unwrap()
+                    }
                     let mut sum = 0;
                     while let Some(entry) = cursor.entry() {
-                        sum += entry.seq.get() + u64::from(*entry.key.last().unwrap()) + entry.value.len() as u64;
+                        sum += entry.seq.get()
+                            + u64::from(*entry.key.last().unwrap())
+                            + entry.value.len() as u64;
                         if back { cursor.prev().await.unwrap() } else { cursor.next().await.unwrap() }
                     }
                     black_box(sum)

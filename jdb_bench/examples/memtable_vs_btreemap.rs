@@ -3,11 +3,12 @@
 //! `cargo run --release -p jdb_bench --example memtable_vs_btreemap [entries] [rounds]`
 //!
 //! Each round fills both from nothing with the same entries (24-byte keys, the first 8 bytes common, in random order;
-//! values of 12 bytes) and reads all of them in another random order; which of the two goes first alternates. Printed are
-//! medians over the rounds in nanoseconds an entry, and their ratios.
+//! values of 12 bytes), reads all of them in another random order and walks over them. The two take turns after every
+//! 500 entries, and of 20 turns the median counts, so that a turn in which another process got the processor does not.
+//! Printed are medians over the rounds in nanoseconds an entry, and their ratios.
 
 use jdb_base::{Kind, SeqNo};
-use jdb_mem::Memtable;
+use jdb_mem::{Cursor, Memtable};
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::rc::Rc;
@@ -15,11 +16,15 @@ use std::rc::Rc;
 type Map = BTreeMap<Vec<u8>, (u64, Vec<u8>)>;
 const VALUE: [u8; 12] = *b"twelve bytes";
 
+const TURN_COUNT: usize = 500;
+const TURNS: usize = 20;
+
 /// Nanoseconds an entry of one round.
 #[derive(Default, Clone, Copy)]
 struct Round {
     insert: f64,
     get: f64,
+    get_absent: f64,
     forward: f64,
     backward: f64,
     ascending: f64,
@@ -30,29 +35,26 @@ fn main() {
     let mut args = std::env::args().skip(1).map(|arg| arg.parse::<usize>().expect("a number"));
     let count = args.next().unwrap_or(1_000_000);
     let round_count = args.next().unwrap_or(7).max(1);
-    let (keys, lookups) = (random_keys(count, 1), shuffled(random_keys(count, 1)));
+    let keys = random_keys(count, 1);
+    let lookups = shuffled(keys.clone());
     let mut sorted = keys.clone();
     sorted.sort_unstable();
 
     let (mut tables, mut maps) = (vec![], vec![]);
     let mut bytes_per_entry = 0.0;
-    for round in 0..round_count {
-        for turn in 0..2 {
-            if (round + turn) % 2 == 0 {
-                let (figures, bytes) = run_table(&keys, &lookups, &sorted);
-                tables.push(figures);
-                bytes_per_entry = bytes;
-            } else {
-                maps.push(run_map(&keys, &lookups, &sorted));
-            }
-        }
+    for _ in 0..round_count {
+        let (table, map);
+        (table, map, bytes_per_entry) = run(&keys, &lookups, &sorted);
+        tables.push(table);
+        maps.push(map);
     }
 
     println!("{count} entries, {round_count} rounds; medians in ns an entry");
     println!("{:<18} {:>9} {:>9} {:>7}", "", "memtable", "BTreeMap", "ratio");
-    let rows: [(&str, fn(&Round) -> f64); 6] = [
+    let rows: [(&str, fn(&Round) -> f64); 7] = [
         ("insert", |round| round.insert),
         ("get", |round| round.get),
+        ("get, absent", |round| round.get_absent),
         ("walk forward", |round| round.forward),
         ("walk backward", |round| round.backward),
         ("insert ascending", |round| round.ascending),
@@ -62,95 +64,119 @@ fn main() {
         let (table, map) = (median(&tables, figure), median(&maps, figure));
         println!("{name:<18} {table:>9.1} {map:>9.1} {:>6.2}x", map / table);
     }
-    let (forward, backward) =
-        (median(&tables, |round| round.forward), median(&tables, |round| round.backward));
-    println!("backward / forward {:>9.2}", backward / forward);
+    let ratio = median(&tables, |round| round.backward / round.forward);
+    println!("backward / forward {ratio:>9.2}");
     println!("bytes an entry     {bytes_per_entry:>9.1}   (key 24, value 12)");
 }
 
-fn run_table(keys: &[[u8; 24]], lookups: &[[u8; 24]], sorted: &[[u8; 24]]) -> (Round, f64) {
-    let mut round = Round::default();
-    let table = Rc::new(Memtable::new());
-    round.insert = ns_each(keys.len(), || {
-        for (key, seq) in keys.iter().zip(1..) {
-            table.insert(key, SeqNo::new(seq), Kind::Pointer, &VALUE);
-        }
-    });
-    round.get = ns_each(keys.len(), || {
-        for key in lookups {
-            let entry = table.get(key, SeqNo::MAX).expect("every key was inserted");
-            black_box((entry.seq, entry.value));
-        }
-    });
-    let mut cursor = table.cursor();
-    round.forward = ns_each(keys.len(), || {
-        cursor.seek_first();
-        while let Some(entry) = cursor.entry() {
-            black_box((entry.key, entry.seq, entry.value[0]));
-            cursor.next();
-        }
-    });
-    round.backward = ns_each(keys.len(), || {
-        cursor.seek_last();
-        while let Some(entry) = cursor.entry() {
-            black_box((entry.key, entry.seq, entry.value[0]));
-            cursor.prev();
-        }
-    });
-    let bytes_per_entry = table.arena_len() as f64 / keys.len() as f64;
-    drop(cursor);
-    round.drop = ns_each(keys.len(), || drop(table));
-    let table = Memtable::new();
-    round.ascending = ns_each(keys.len(), || {
-        for (key, seq) in sorted.iter().zip(1..) {
-            table.insert(key, SeqNo::new(seq), Kind::Pointer, &VALUE);
-        }
-    });
-    (round, bytes_per_entry)
+/// One round of both, and the memtable's bytes an entry.
+fn run(keys: &[[u8; 24]], lookups: &[[u8; 24]], sorted: &[[u8; 24]]) -> (Round, Round, f64) {
+    let (mut table_ns, mut map_ns) = (Round::default(), Round::default());
+    let (table, mut map) = (Rc::new(Memtable::new()), Map::new());
+    (table_ns.insert, map_ns.insert) = take_turns(
+        keys,
+        |first, turn| fill_table(&table, first, turn),
+        |first, turn| fill_map(&mut map, first, turn),
+    );
+    (table_ns.get, map_ns.get) =
+        take_turns(lookups, |_, turn| read_table(&table, turn), |_, turn| read_map(&map, turn));
+    let absent = random_keys(keys.len(), 2);
+    (table_ns.get_absent, map_ns.get_absent) =
+        take_turns(&absent, |_, turn| read_table(&table, turn), |_, turn| read_map(&map, turn));
+    let (mut up, mut down) = (table.cursor(), table.cursor());
+    let (mut map_up, mut map_down) = (map.iter(), map.iter().rev());
+    up.seek_first();
+    down.seek_last();
+    // All four take turns: backward is compared with forward too.
+    let mut times = [vec![], vec![], vec![], vec![]];
+    for turn in keys.chunks(TURN_COUNT) {
+        times[0].push(ns(|| walk_table(&mut up, turn.len(), Cursor::next)));
+        times[1].push(ns(|| walk_table(&mut down, turn.len(), Cursor::prev)));
+        times[2].push(ns(|| walk_map(map_up.by_ref().take(turn.len()))));
+        times[3].push(ns(|| walk_map(map_down.by_ref().take(turn.len()))));
+    }
+    assert!(up.entry().is_none() && down.entry().is_none(), "walked over all");
+    drop((up, down));
+    [table_ns.forward, table_ns.backward, map_ns.forward, map_ns.backward] =
+        times.map(|times| ns_each(&times));
+    let bytes_per_entry = table.arena_len() as f64 / keys.len().max(1) as f64;
+    table_ns.drop = ns(|| drop(table)) / keys.len() as f64;
+    map_ns.drop = ns(|| drop(map)) / keys.len() as f64;
+    let (table, mut map) = (Memtable::new(), Map::new());
+    (table_ns.ascending, map_ns.ascending) = take_turns(
+        sorted,
+        |first, turn| fill_table(&table, first, turn),
+        |first, turn| fill_map(&mut map, first, turn),
+    );
+    (table_ns, map_ns, bytes_per_entry)
 }
 
-fn run_map(keys: &[[u8; 24]], lookups: &[[u8; 24]], sorted: &[[u8; 24]]) -> Round {
-    let mut round = Round::default();
-    let mut map = Map::new();
-    round.insert = ns_each(keys.len(), || {
-        for (key, seq) in keys.iter().zip(1..) {
-            map.insert(key.to_vec(), (seq, VALUE.to_vec()));
-        }
-    });
-    round.get = ns_each(keys.len(), || {
-        for key in lookups {
-            let (seq, value) = map.get(&key[..]).expect("every key was inserted");
-            black_box((seq, value));
-        }
-    });
-    round.forward = ns_each(keys.len(), || {
-        for (key, (seq, value)) in &map {
-            black_box((&key[..], seq, value[0]));
-        }
-    });
-    round.backward = ns_each(keys.len(), || {
-        for (key, (seq, value)) in map.iter().rev() {
-            black_box((&key[..], seq, value[0]));
-        }
-    });
-    round.drop = ns_each(keys.len(), || drop(map));
-    let mut map = Map::new();
-    round.ascending = ns_each(keys.len(), || {
-        for (key, seq) in sorted.iter().zip(1..) {
-            map.insert(key.to_vec(), (seq, VALUE.to_vec()));
-        }
-    });
-    round
+/// Nanoseconds an entry of the one and the other, in turns.
+fn take_turns(
+    keys: &[[u8; 24]],
+    mut one: impl FnMut(usize, &[[u8; 24]]),
+    mut other: impl FnMut(usize, &[[u8; 24]]),
+) -> (f64, f64) {
+    let (mut one_ns, mut other_ns) = (vec![], vec![]);
+    for (turn, keys) in keys.chunks(TURN_COUNT).enumerate() {
+        one_ns.push(ns(|| one(turn * TURN_COUNT, keys)));
+        other_ns.push(ns(|| other(turn * TURN_COUNT, keys)));
+    }
+    (ns_each(&one_ns), ns_each(&other_ns))
+}
+
+/// Mean over groups of turns of each group's median, for one entry.
+fn ns_each(times: &[f64]) -> f64 {
+    let medians = times.chunks(TURNS).map(|group| median(group, |time| *time));
+    medians.sum::<f64>() / times.len().div_ceil(TURNS) as f64 / TURN_COUNT as f64
+}
+
+fn fill_table(table: &Memtable, first: usize, keys: &[[u8; 24]]) {
+    for (key, seq) in keys.iter().zip(first as u64..) {
+        table.insert(key, SeqNo::new(seq), Kind::Pointer, &VALUE);
+    }
+}
+
+fn fill_map(map: &mut Map, first: usize, keys: &[[u8; 24]]) {
+    for (key, seq) in keys.iter().zip(first as u64..) {
+        map.insert(key.to_vec(), (seq, VALUE.to_vec()));
+    }
+}
+
+fn read_table(table: &Memtable, keys: &[[u8; 24]]) {
+    for key in keys {
+        black_box(table.get(key, SeqNo::MAX).map(|entry| (entry.seq, entry.value.first().copied())));
+    }
+}
+
+fn read_map(map: &Map, keys: &[[u8; 24]]) {
+    for key in keys {
+        black_box(map.get(&key[..]).map(|(seq, value)| (*seq, value.first().copied())));
+    }
+}
+
+fn walk_table(cursor: &mut Cursor, count: usize, step: fn(&mut Cursor)) {
+    for _ in 0..count {
+        let Some(entry) = cursor.entry() else { return };
+        black_box((entry.key, entry.seq, entry.value.first().copied()));
+        step(cursor);
+    }
+}
+
+fn walk_map<'a>(entries: impl Iterator<Item = (&'a Vec<u8>, &'a (u64, Vec<u8>))>) {
+    for (key, (seq, value)) in entries {
+        black_box((&key[..], *seq, value.first().copied()));
+    }
 }
 
 #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a stopwatch outside of the engine")]
-fn ns_each(count: usize, work: impl FnOnce()) -> f64 {
+fn ns(work: impl FnOnce()) -> f64 {
     let start = std::time::Instant::now();
     work();
-    start.elapsed().as_nanos() as f64 / count.max(1) as f64
+    start.elapsed().as_nanos() as f64
 }
 
-fn median(rounds: &[Round], figure: fn(&Round) -> f64) -> f64 {
+fn median<T>(rounds: &[T], figure: impl Fn(&T) -> f64) -> f64 {
     let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
     figures.sort_unstable_by(f64::total_cmp);
     figures[figures.len() / 2]

@@ -12,6 +12,18 @@ pub enum Error {
     /// The disk refused an operation.
     #[error(transparent)]
     Io(#[from] jdb_io::Error),
+    /// A sound table lies where another one should.
+    #[error("{path}: {what}: expected {expected:#x}, found {found:#x}")]
+    OtherTable {
+        /// The table.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What the MANIFEST says.
+        expected: u64,
+        /// What the table says.
+        found: u64,
+    },
     /// An entry of a verified block does not hold what its kind says.
     #[error("{path}: {what} in entry {seq}")]
     Entry {

@@ -25,6 +25,13 @@ impl Hidden {
         Self(ranges)
     }
 
+    /// The next older sequence that may be seen, when an entry of this sequence is hidden.
+    #[inline]
+    #[must_use]
+    pub fn skip(&self, seq: SeqNo) -> Option<SeqNo> {
+        self.0.iter().filter(|range| range.from < seq && seq <= range.to).map(|range| range.from).min()
+    }
+
     /// Whether an entry of this sequence is hidden.
     #[inline]
     #[must_use]

@@ -2,10 +2,10 @@
 //!
 //! Opening a database reads no table; a cold table costs its metadata only.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use jdb_base::SeqNo;
 use jdb_io::{BlockCache, Disk, Mode};
-use jdb_sst::SstReader;
+use jdb_sst::{Footer, SstReader};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -29,6 +29,8 @@ pub struct TableMeta {
     pub seq_max: SeqNo,
     /// Every namespace drop up to this sequence was applied to the table.
     pub drop_seq: SeqNo,
+    /// Random id in the file's footer.
+    pub id: [u8; 16],
 }
 
 /// A table of the tree.
@@ -80,14 +82,36 @@ impl Table {
     /// Its reader, opened at the first call: one open, one read of the footer.
     ///
     /// # Errors
-    /// A missing, cut or damaged file.
+    /// A missing, cut or damaged file, or a sound one that is not this table.
     pub async fn reader(&self) -> Result<Rc<SstReader>> {
         if let Some(reader) = &*self.reader.borrow() {
             return Ok(reader.clone());
         }
         let file = self.disk.open(&self.path, Mode::Read).await?;
         let opened = SstReader::open(file, self.cache.clone()).await?;
+        self.check_identity(opened.footer())?;
         // Another task may have opened it meanwhile: the first one stays.
         Ok(self.reader.borrow_mut().get_or_insert(opened).clone())
+    }
+
+    /// A table verifies against its own id only: that it is the one the MANIFEST means is checked here.
+    fn check_identity(&self, footer: &Footer) -> Result<()> {
+        let half = |id: &[u8; 16]| u128::from_le_bytes(*id) as u64;
+        let meta = &self.meta;
+        for (what, expected, found) in [
+            ("id of a table", half(&meta.id), half(&footer.id)),
+            ("number of entries of a table", meta.count, footer.count),
+            ("lowest sequence of a table", meta.seq_min.get(), footer.seq_min.get()),
+            ("highest sequence of a table", meta.seq_max.get(), footer.seq_max.get()),
+        ] {
+            if expected != found {
+                return Err(Error::OtherTable { path: self.path.clone(), what, expected, found });
+            }
+        }
+        if meta.id != footer.id {
+            let (path, what) = (self.path.clone(), "id of a table");
+            return Err(Error::OtherTable { path, what, expected: half(&meta.id), found: half(&footer.id) });
+        }
+        Ok(())
     }
 }

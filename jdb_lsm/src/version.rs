@@ -76,15 +76,17 @@ impl Version {
 fn get_in_memtable(memtable: &Memtable, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
     let mut seq = seq;
     while let Some(entry) = memtable.get(key, seq) {
-        if !hidden.hides(entry.seq) {
+        let Some(older) = hidden.skip(entry.seq) else {
             let payload = match entry.kind {
                 Kind::Inline => Payload::Inline(Bytes::copy_from_slice(entry.value)),
                 kind => payload(kind, entry.value, Path::new("memtable"), entry.seq)?,
             };
             return Ok(Some(Found { seq: entry.seq, payload }));
+        };
+        if older == SeqNo::ZERO {
+            break;
         }
-        let Some(older) = entry.seq.get().checked_sub(1) else { break };
-        seq = SeqNo::new(older);
+        seq = older;
     }
     Ok(None)
 }
@@ -93,15 +95,17 @@ async fn get_in_table(table: &Table, key: &[u8], seq: SeqNo, hidden: &Hidden) ->
     let reader = table.reader().await?;
     let mut seq = seq;
     while let Some(entry) = reader.get(key, seq).await? {
-        if !hidden.hides(entry.seq) {
+        let Some(older) = hidden.skip(entry.seq) else {
             let payload = match entry.kind {
                 Kind::Inline => Payload::Inline(entry.value),
                 kind => payload(kind, &entry.value, table.path(), entry.seq)?,
             };
             return Ok(Some(Found { seq: entry.seq, payload }));
+        };
+        if older == SeqNo::ZERO {
+            break;
         }
-        let Some(older) = entry.seq.get().checked_sub(1) else { break };
-        seq = SeqNo::new(older);
+        seq = older;
     }
     Ok(None)
 }

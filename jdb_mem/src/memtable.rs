@@ -86,13 +86,13 @@ impl Memtable {
     /// It grows by about 40 bytes beside key and value an entry, and the first entry adds about 1 KiB at once.
     #[must_use]
     pub fn arena_len(&self) -> usize {
-        self.list.arena().used_len()
+        self.list.used_len()
     }
 
     /// Bytes held from the allocator: [`Memtable::arena_len`] and the free end of the newest chunk (up to 256 KiB).
     #[must_use]
     pub fn held_len(&self) -> usize {
-        self.list.arena().held_len()
+        self.list.held_len()
     }
 
     /// Empties the table and gives back one chunk of its memory (256 KiB, or one big entry); false when none was left.

@@ -30,6 +30,7 @@ use entry::EntryRef;
 use jdb_base::{Kind, SeqNo};
 use node::{HEIGHT_MAX, Node, NodeRef, RUN_LEN};
 use std::cell::Cell;
+use std::ops::Range;
 use std::ptr::NonNull;
 use word::{ALL, WORD_LEN, compare, shared_in_words, word_at};
 
@@ -45,8 +46,15 @@ pub(crate) struct Skiplist {
     count: Cell<usize>,
     random: Cell<u64>,
     finger: Cell<Option<Finger>>,
-    /// Last field: what the others point to.
-    arena: Arena,
+    arenas: Arenas,
+}
+
+/// Nodes are kept apart from what they point to: searches go through few and dense pages.
+#[derive(Default)]
+struct Arenas {
+    nodes: Arena,
+    /// Runs and entries.
+    data: Arena,
 }
 
 #[derive(Clone, Copy)]
@@ -77,17 +85,22 @@ impl Skiplist {
         self.count.get()
     }
 
-    pub(crate) fn arena(&self) -> &Arena {
-        &self.arena
+    pub(crate) fn used_len(&self) -> usize {
+        self.arenas.nodes.used_len() + self.arenas.data.used_len()
+    }
+
+    pub(crate) fn held_len(&self) -> usize {
+        self.arenas.nodes.held_len() + self.arenas.data.held_len()
     }
 
     /// Adds an entry; no entry with this key and sequence is there yet.
     pub(crate) fn insert(&self, key: &[u8], seq: SeqNo, kind: Kind, value: &[u8]) {
-        let entry = EntryRef::write(&self.arena, key, seq, kind, value);
+        let entry = EntryRef::write(&self.arenas.data, key, seq, kind, value);
         let target = (key, seq);
         let head = self.head_or_new();
-        let found = self.find_by_finger(target).unwrap_or_else(|| self.find(head, target, |_, _| {}));
-        let (index, shared) = self.index_in_run(found, target);
+        let found = self.find_by_finger(target).unwrap_or_else(|| self.find(head, target));
+        let (ties, shared) = self.ties(head, found, target);
+        let index = lower_bound(found.node, ties, target);
         let (node, shared) = if found.node.count() < RUN_LEN {
             found.node.insert(index, entry, shared);
             (found.node, shared)
@@ -103,8 +116,17 @@ impl Skiplist {
     /// Newest entry of `key` with a sequence of at most `seq`.
     #[inline]
     pub(crate) fn get(&self, key: &[u8], seq: SeqNo) -> Option<Entry<'_>> {
-        let (node, index) = self.seek((key, seq))?;
-        let entry = node.entry(index)?;
+        let (head, target) = (self.head()?, (key, seq));
+        let found = self.find(head, target);
+        let (ties, _) = self.ties(head, found, target);
+        let (node, end) = (found.node, ties.end);
+        let index = lower_bound(node, ties, target);
+        // An entry with another word has another key, and only the next node's first one has no word here.
+        let entry = match index {
+            _ if index < end => node.entry(index)?,
+            _ if index < node.count() => return None,
+            _ => node.next()?.first()?,
+        };
         (entry.key() == key).then(|| entry.get())
     }
 
@@ -116,14 +138,16 @@ impl Skiplist {
         self.count.set(0);
         // SAFETY: `&mut self` ends all borrows of entries, walks own the table and so exclude `&mut`, and the list's
         // own pointers are gone.
-        unsafe { self.arena.free_chunk() }
+        unsafe { self.arenas.data.free_chunk() || self.arenas.nodes.free_chunk() }
     }
 
     /// Place of the first entry at or above the target.
     #[inline]
     fn seek(&self, target: Target<'_>) -> Option<(NodeRef<'_>, usize)> {
-        let found = self.find(self.head()?, target, |_, _| {});
-        let (index, _) = self.index_in_run(found, target);
+        let head = self.head()?;
+        let found = self.find(head, target);
+        let (ties, _) = self.ties(head, found, target);
+        let index = lower_bound(found.node, ties, target);
         if index < found.node.count() { Some((found.node, index)) } else { Some((found.node.next()?, 0)) }
     }
 
@@ -141,29 +165,36 @@ impl Skiplist {
 
     fn head_or_new(&self) -> NodeRef<'_> {
         self.head().unwrap_or_else(|| {
-            let head = NodeRef::new(&self.arena, HEIGHT_MAX);
+            let head = NodeRef::new(&self.arenas, HEIGHT_MAX);
             self.ends.set(Some(Ends { head: head.raw(), tail: head.raw() }));
             self.height.set(1);
             head
         })
     }
 
-    /// The node that `target` belongs to; `passed` is told the last node before the target on each level in use.
+    /// The node that `target` belongs to.
     #[inline]
-    fn find<'a>(
-        &self,
-        head: NodeRef<'a>,
-        target: Target<'_>,
-        mut passed: impl FnMut(usize, NodeRef<'a>),
-    ) -> Found<'a> {
+    fn find<'a>(&self, head: NodeRef<'a>, target: Target<'_>) -> Found<'a> {
         let mut found = Found { node: head, shared: 0 };
         for level in (0..self.height.get()).rev() {
             while let Some(next) = step(found, level, target) {
                 found = next;
             }
-            passed(level, found.node);
         }
         found
+    }
+
+    /// The last node before `target` on each level; the head on those that are not in use.
+    fn path<'a>(&self, head: NodeRef<'a>, target: Target<'_>) -> [NodeRef<'a>; HEIGHT_MAX] {
+        let mut path = [head; HEIGHT_MAX];
+        let mut found = Found { node: head, shared: 0 };
+        for (level, last) in path.iter_mut().enumerate().take(self.height.get()).rev() {
+            while let Some(next) = step(found, level, target) {
+                found = next;
+            }
+            *last = found.node;
+        }
+        path
     }
 
     /// [`Skiplist::find`] without a search, when the target follows the last inserted entry within its node.
@@ -178,40 +209,31 @@ impl Skiplist {
         (order.is_gt() && step(found, 0, target).is_none()).then_some(found)
     }
 
-    /// Index of the first entry of the run at or above the target, and what the target shares with the run's first key.
+    /// The entries of the run whose words do not tell them from the target (all before are below it, all behind above),
+    /// and what the target shares with the run's first key.
     #[inline]
-    fn index_in_run(&self, found: Found<'_>, target: Target<'_>) -> (usize, u32) {
+    fn ties(&self, head: NodeRef<'_>, found: Found<'_>, target: Target<'_>) -> (Range<usize>, u32) {
         let Found { node, mut shared } = found;
-        if node.prev().is_none() {
+        let count = node.count();
+        if node == head {
             // In the head the target may be below the first entry.
-            let Some(first) = node.first() else { return (0, 0) };
+            let Some(first) = node.first() else { return (0..0, 0) };
             let (order, len) = compare(target, first.id(), 0);
             if order.is_lt() && len < node.skip() {
-                return (0, len);
+                return (0..0, len);
             }
             shared = len;
         }
         if shared < node.skip() {
-            return (node.count(), shared);
+            return (count..count, shared);
         }
-        let words = node.words();
         let word = word_at(target.0, node.skip());
-        let start = words.partition_point(|other| other.get() < word);
-        let mut range = start..start;
-        while words.get(range.end).is_some_and(|other| other.get() == word) {
-            range.end += 1;
+        let start = node.rank(word);
+        let mut end = start;
+        while end < count && node.word(end) == Some(word) {
+            end += 1;
         }
-        let from = node.skip().saturating_add(WORD_LEN);
-        while !range.is_empty() {
-            let middle = range.start.midpoint(range.end);
-            let Some(entry) = node.entry(middle) else { break };
-            if compare(entry.id(), target, from).0.is_lt() {
-                range.start = middle + 1;
-            } else {
-                range.end = middle;
-            }
-        }
-        (range.start, shared)
+        (start..end, shared)
     }
 
     /// Splits the full run of `node` and inserts; gives the node that the entry went to and what it shares there.
@@ -224,19 +246,14 @@ impl Skiplist {
         entry: EntryRef<'a>,
         shared: u32,
     ) -> (NodeRef<'a>, u32) {
-        let mut path = [head; HEIGHT_MAX];
-        self.find(head, entry.id(), |level, last| {
-            if let Some(place) = path.get_mut(level) {
-                *place = last;
-            }
-        });
+        let path = self.path(head, entry.id());
         // Ascending inserts leave full runs behind them, descending ones before them; others leave two halves.
         let at = match index {
             RUN_LEN => RUN_LEN,
             0 => 0,
             _ => RUN_LEN / 2,
         };
-        let upper = NodeRef::new(&self.arena, self.random_height());
+        let upper = NodeRef::new(&self.arenas, self.random_height());
         node.split_into(at, upper);
         let (home, shared) = if index <= at && at < RUN_LEN {
             node.insert(index, entry, shared);
@@ -264,6 +281,22 @@ impl Skiplist {
         let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
         (1 + (mixed >> 32).trailing_zeros() as usize).min(HEIGHT_MAX)
     }
+}
+
+/// Index of the first entry at or above the target, when it is in the range or at its end.
+#[inline]
+fn lower_bound(node: NodeRef<'_>, mut range: Range<usize>, target: Target<'_>) -> usize {
+    let from = node.skip().saturating_add(WORD_LEN);
+    while !range.is_empty() {
+        let middle = range.start.midpoint(range.end);
+        let Some(entry) = node.entry(middle) else { break };
+        if compare(entry.id(), target, from).0.is_lt() {
+            range.start = middle + 1;
+        } else {
+            range.end = middle;
+        }
+    }
+    range.start
 }
 
 /// The next node on `level` when its first entry is not above the target.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::filename::{self, FileName};
 use crate::manager::Options;
 use crate::manifest::{ManifestFile, State};
-use crate::superblock::Superblock;
+use crate::superblock::{Superblock, sync_parent};
 use jdb_io::{Disk, Entry, EntryKind, Lock};
 use std::path::Path;
 
@@ -23,6 +23,9 @@ pub(crate) async fn open_or_create(disk: &Disk, options: &Options) -> Result<(Lo
     let lock = disk.lock(&dir.join(filename::LOCK)).await?;
     // Asked again under the lock: another process may have made it meanwhile.
     if let Some(superblock) = Superblock::read(disk, dir).await? {
+        if !options.read_only {
+            Superblock::sync_at_open(disk, dir).await?;
+        }
         return Ok((lock, superblock));
     }
     let superblock = create(disk, options).await?;
@@ -62,23 +65,25 @@ fn is_ours(entry: &Entry) -> bool {
     [filename::LOCK, filename::SUPERBLOCK_TMP, filename::RESERVE].contains(&entry.name.as_str())
 }
 
-/// Makes `dir` and what is missing above it, with durable names.
+/// Makes `dir` and what is missing above it, with durable names: from the top down, each name synced before the next is
+/// made. The lowest one that was there already is synced too: whoever made it may have died before.
 async fn create_dirs(disk: &Disk, dir: &Path) -> Result<()> {
     let mut missing = Vec::new();
-    let mut above = Some(dir);
+    let mut above = Some(dir).filter(|dir| !dir.as_os_str().is_empty());
     while let Some(path) = above {
-        match disk.list(if path.as_os_str().is_empty() { Path::new(".") } else { path }).await {
+        match disk.list(path).await {
             Ok(_) => break,
             Err(error) if error.is_not_found() => missing.push(path),
             Err(error) => return Err(error.into()),
         }
-        above = path.parent();
+        above = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     }
-    disk.create_dir_all(dir).await?;
-    for path in missing {
-        if let Some(parent) = path.parent() {
-            disk.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).await?;
-        }
+    if let Some(found) = above {
+        sync_parent(disk, found).await?;
+    }
+    for path in missing.into_iter().rev() {
+        disk.create_dir_all(path).await?;
+        sync_parent(disk, path).await?;
     }
     Ok(())
 }

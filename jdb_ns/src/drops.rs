@@ -14,18 +14,32 @@ use std::collections::BTreeMap;
 /// All drops that some table or memtable of the shard may still need.
 #[derive(Clone, Default, Debug)]
 pub struct DropMap {
+    /// Ascending by `at`.
     by_ns: BTreeMap<NsId, Vec<DropEntry>>,
     count: usize,
 }
 
 impl DropMap {
-    /// Adds a drop; a second one with the same `at` is the same drop.
+    /// Adds a drop; a second one with the same `at` is the same drop. Cost: a look-up when it is the newest.
     pub fn add(&mut self, drop: DropEntry) {
         let drops = self.by_ns.entry(family(drop.ns)).or_default();
-        if drops.iter().all(|d| d.at != drop.at) {
-            drops.push(drop);
+        if let Err(place) = drops.binary_search_by_key(&drop.at, |d| d.at) {
+            drops.insert(place, drop);
             self.count += 1;
         }
+    }
+
+    /// Whole drops at or below `last_seq` that a newer whole one of the same namespace at or below it covers.
+    #[must_use]
+    pub fn covered(&self, last_seq: SeqNo) -> Vec<SeqNo> {
+        let mut covered = Vec::new();
+        for drops in self.by_ns.values() {
+            let mut whole = drops.iter().rev().filter(|d| d.from == SeqNo::ZERO && d.at <= last_seq);
+            if let Some(newest) = whole.next() {
+                covered.extend(whole.filter(|d| d.to <= newest.to).map(|d| d.at));
+            }
+        }
+        covered
     }
 
     /// Takes out the drops with these `at`.
@@ -45,9 +59,15 @@ impl DropMap {
             return Hidden::NONE;
         }
         let Some(drops) = self.by_ns.get(&family(ns)) else { return Hidden::NONE };
-        Hidden::new(
-            drops.iter().filter(|d| d.at <= seq).map(|d| SeqRange { from: d.from, to: d.to }).collect(),
-        )
+        let mut ranges = Vec::new();
+        for drop in drops.iter().rev().filter(|d| d.at <= seq) {
+            ranges.push(SeqRange { from: drop.from, to: drop.to });
+            if drop.from == SeqNo::ZERO {
+                // Older drops end below this one: whatever they hide it hides.
+                break;
+            }
+        }
+        Hidden::new(ranges)
     }
 
     /// All drops.

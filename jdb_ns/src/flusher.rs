@@ -20,6 +20,7 @@ use jdb_mem::Memtable;
 use jdb_sst::WriterOptions;
 use jdb_val::{ChainSegment, LogPos};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,15 +30,17 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs until the shard stops or must not write any more.
 pub(crate) async fn run(shard: Rc<Shard>) {
+    let mut written = None;
     while !shard.stopping.get() && shard.poison.borrow().is_none() {
         let oldest = shard.closed.borrow().front().cloned();
         let Some(closed) = oldest else {
             shard.wait_for_flush().await;
             continue;
         };
-        let result = shard.flush_one(&closed).await;
+        let result = shard.flush_one(&closed, &mut written).await;
         match result {
             Ok(()) => {
+                written = None;
                 shard.closed.borrow_mut().pop_front();
                 free(closed.memtable).await;
                 *shard.flush_error.borrow_mut() = None;
@@ -47,6 +50,9 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             Err(error) => {
                 *shard.flush_error.borrow_mut() = Some(error);
                 shard.flushed.notify();
+                if shard.stopping.get() {
+                    break;
+                }
                 let (due, timer) = (pin!(shard.flush_due.wait()), pin!(shard.disk.sleep(RETRY)));
                 select(due, timer).await;
             }
@@ -77,17 +83,22 @@ impl Shard {
         }
     }
 
-    async fn flush_one(&self, closed: &ClosedMemtable) -> Result<()> {
+    /// One attempt. `written` is the table of an earlier attempt that could not be committed: it is durable, and an earlier
+    /// MANIFEST record may name it, so that it is neither written again nor removed.
+    async fn flush_one(&self, closed: &ClosedMemtable, written: &mut Option<Option<Flushed>>) -> Result<()> {
         if !planted(Plant::FlushBeforeLogSync) {
             self.wait_synced(closed.end).await?;
         }
-        let written = self.write_table(closed).await;
-        if let Err(error) = &written
-            && error.is_failed_sync()
-        {
-            self.poison(error);
+        if written.is_none() {
+            let result = self.write_table(closed).await;
+            if let Err(error) = &result
+                && error.is_failed_sync()
+            {
+                self.poison(error);
+            }
+            *written = Some(result?);
         }
-        let written = written?;
+        let written = written.clone().flatten();
         self.write_footers(closed.end).await;
 
         let mut manifest = self.manifest.lock().await;
@@ -180,6 +191,7 @@ impl Shard {
                 seq_min: meta.seq_min,
                 seq_max: meta.seq_max,
                 drop_seq: meta.drop_seq,
+                id: meta.id,
                 tombstones: flushed.tombstones,
                 hidden_len: 0,
             });
@@ -228,7 +240,16 @@ impl Shard {
         let mut gone = Vec::new();
         let drops = self.drops.borrow();
         let drops = drops.borrow();
-        for drop in drops.iter() {
+        // Of whole drops of one namespace below the replay position the newest covers the others. Reads that are under
+        // way have taken what is hidden from them already.
+        gone.extend(drops.covered(last_seq));
+        for at in &gone {
+            if state.drops.contains_key(at) {
+                edit.drops_removed.push(*at);
+            }
+        }
+        let covered: BTreeSet<SeqNo> = gone.iter().copied().collect();
+        for drop in drops.iter().filter(|drop| !covered.contains(&drop.at)) {
             if drop.at > last_seq && !planted(Plant::DropMapOfNow) {
                 continue;
             }

@@ -24,6 +24,9 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+/// File numbers end here; a larger one in a directory is a stray file's.
+const NUMBER_MAX: u32 = u32::MAX - (1 << 20);
+
 /// Where a shard lies and what it shares with the others.
 pub(crate) struct Place {
     pub(crate) index: u16,
@@ -91,6 +94,10 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     } else {
         state.next_number.max(recovered.max_number.saturating_add(1))
     };
+    if next_number > NUMBER_MAX {
+        let (len, max) = (u64::from(next_number), u64::from(NUMBER_MAX));
+        return Err(Error::TooLarge { what: "largest number of a file in the shard", len, max });
+    }
     if !settings.read_only {
         remove_unknown(&disk, &dir, &state).await?;
     }
@@ -104,6 +111,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         log,
         tree,
         drops: RefCell::new(Rc::new(drops)),
+        drops_unflushed: Cell::new(0),
         manifest: futures::lock::Mutex::new(manifest),
         next_number: Cell::new(next_number.max(1)),
         visible: Cell::new(found),
@@ -217,6 +225,7 @@ fn table_meta(table: &TableEntry) -> TableMeta {
         seq_min: table.seq_min,
         seq_max: table.seq_max,
         drop_seq: table.drop_seq,
+        id: table.id,
     }
 }
 

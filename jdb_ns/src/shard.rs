@@ -60,6 +60,8 @@ pub(crate) struct Shard {
     pub(crate) tree: Tree,
     /// Shared by the Versions of reads; replaced when an interval leaves.
     pub(crate) drops: RefCell<Rc<RefCell<DropMap>>>,
+    /// Drops since the active memtable began.
+    pub(crate) drops_unflushed: Cell<usize>,
     pub(crate) manifest: futures::lock::Mutex<Manifest>,
     pub(crate) next_number: Cell<u32>,
 
@@ -254,9 +256,12 @@ impl Shard {
             }
             let unflushed = !self.closed.borrow().is_empty() || self.active.get().log_len > flush_len;
             result = if unflushed { self.flush().await } else { self.sync().await };
-            if result.as_ref().is_err_and(Error::is_no_space) {
-                // No room for a table: the log holds everything, and the next open replays it.
-                result = self.sync().await;
+            if let Err(error) = &result {
+                let synced = self.sync().await;
+                if error.is_no_space() {
+                    // No room for a table: the log holds everything, and the next open replays it.
+                    result = synced;
+                }
             }
             // Best effort: it only lets later damage be told from a torn tail.
             drop(self.log.mark().await);
@@ -283,6 +288,7 @@ impl Shard {
         }
         let memtable = self.tree.active();
         self.tree.rotate();
+        self.drops_unflushed.set(0);
         self.account.closed(self.active.replace(ActiveMemtable::default()));
         let closed = ClosedMemtable { memtable, end, last_seq: self.visible.get() };
         self.closed.borrow_mut().push_back(closed);
@@ -303,7 +309,7 @@ impl Shard {
         committed
     }
 
-    /// The next file number; never given out twice.
+    /// The next file number; never given out twice, but for the last one, `u32::MAX`, which names no file.
     pub(crate) fn take_number(&self) -> u32 {
         let number = self.next_number.get();
         self.next_number.set(number.saturating_add(1));

@@ -186,6 +186,17 @@ impl Superblock {
         Self::decode(&bytes).map(Some).map_err(|fault| fault.at(&path, 0))
     }
 
+    /// Makes a superblock that was found durable, with its directory's name: the process that wrote it may have died before
+    /// it did so.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn sync_at_open(disk: &Disk, dir: &Path) -> Result<()> {
+        disk.open(&dir.join(SUPERBLOCK), Mode::ReadWrite).await?.sync().await?;
+        disk.sync_dir(dir).await?;
+        sync_parent(disk, dir).await
+    }
+
     /// Writes the superblock into `dir`; returns when it is durable. An existing one is replaced at once.
     ///
     /// # Errors
@@ -202,6 +213,17 @@ impl Superblock {
             disk.sync_dir(dir).await?;
         }
         Ok(())
+    }
+}
+
+/// Makes the name of `dir` durable. One that stands at the top, or below a directory that we may not read, is not ours to
+/// keep.
+pub(crate) async fn sync_parent(disk: &Disk, dir: &Path) -> Result<()> {
+    let Some(parent) = dir.parent() else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    match disk.sync_dir(parent).await {
+        Err(error) if error.io_kind() == Some(std::io::ErrorKind::PermissionDenied) => Ok(()),
+        result => Ok(result?),
     }
 }
 

@@ -28,6 +28,10 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         }
         shard.sync_now().await;
     }
+    if !shard.stopping.get() {
+        // Something else than the log failed: what was acknowledged keeps its promise.
+        drop(shard.log.sync().await);
+    }
 }
 
 impl Shard {

@@ -17,6 +17,8 @@ use std::rc::Rc;
 const GROUP_LEN_MAX: usize = 1 << 20;
 /// Most commits in a group.
 const GROUP_COUNT_MAX: usize = 1024;
+/// A memtable is closed after this many drops: those below the replay position can be merged.
+const DROPS_UNFLUSHED_MAX: usize = 4096;
 /// The writer waits for a flush while this many closed memtables wait.
 const CLOSED_COUNT_MAX: usize = 3;
 /// With a full disk, deletes go on until this many closed memtables wait.
@@ -204,12 +206,16 @@ impl Shard {
             counts.put_len += put_len;
         });
         self.grew(memtable.arena_len(), log_len);
+        if self.drops_unflushed.get() >= DROPS_UNFLUSHED_MAX {
+            self.close_memtable();
+        }
     }
 
     /// Applies a drop record.
-    pub(crate) fn insert_drop(&self, key: &[u8], value: &[u8], at: SeqNo) {
+    fn insert_drop(&self, key: &[u8], value: &[u8], at: SeqNo) {
         if let Some(drop) = decode_drop(key, value, at) {
             self.drops.borrow().borrow_mut().add(drop);
+            self.drops_unflushed.set(self.drops_unflushed.get() + 1);
         }
     }
 
@@ -250,6 +256,11 @@ impl Shard {
         }
         if wanted {
             self.want_sync();
+        }
+        // The shard may have stopped while the group was being written: nobody syncs any more.
+        if let Err(error) = self.check_writable() {
+            let unsynced = std::mem::take(&mut *self.unsynced.borrow_mut());
+            fail_all(unsynced.iter().map(|u| &u.reply), &error);
         }
     }
 }

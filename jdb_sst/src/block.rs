@@ -172,12 +172,11 @@ impl<'a> Block<'a> {
         Ok(Some(EntryRef { key: scratch, seq, kind, value: raw.value }))
     }
 
-    /// Sequence, kind and value of entry `index` when its key is `key`; `None` when its key is another one.
-    pub(crate) fn entry_of(
-        &self,
-        index: usize,
-        key: &[u8],
-    ) -> Result<Option<(SeqNo, Kind, &'a [u8])>, Damage> {
+    /// The entry with this number when its key is `key`; `None` when its key is another one.
+    pub(crate) fn entry_of<'k>(&self, index: usize, key: &'k [u8]) -> Result<Option<EntryRef<'k>>, Damage>
+    where
+        'a: 'k,
+    {
         let raw = self.raw(index)?;
         let Some((shared, rest)) = key.split_at_checked(raw.shared) else { return Ok(None) };
         if raw.suffix != rest {
@@ -186,13 +185,14 @@ impl<'a> Block<'a> {
         if raw.shared > 0 && self.head(index / RESTART_INTERVAL)?.suffix.get(..raw.shared) != Some(shared) {
             return Ok(None);
         }
-        Ok(Some((self.seq(&raw, index)?, raw.kind(raw.end)?, raw.value)))
+        let (seq, kind) = (self.seq(&raw, index)?, raw.kind(raw.value_at())?);
+        Ok(Some(EntryRef { key, seq, kind, value: raw.value }))
     }
 
-    /// The value of entry `index` with its offset, when its key and sequence do not matter.
-    pub(crate) fn value(&self, index: usize) -> Result<(&'a [u8], usize), Damage> {
+    /// Kind and value of entry `index` with the value's offset, when key and sequence do not matter.
+    pub(crate) fn value(&self, index: usize) -> Result<(Kind, &'a [u8], usize), Damage> {
         let raw = self.raw(index)?;
-        Ok((raw.value, raw.value_at()))
+        Ok((raw.kind(raw.value_at())?, raw.value, raw.value_at()))
     }
 
     /// Entry `index` as it lies there.
@@ -202,8 +202,7 @@ impl<'a> Block<'a> {
         let end = self.end(index);
         if let (Some(start), Some(end)) = (start, end)
             && end <= self.shape.offsets_at
-            && let Some(bytes) = self.bytes.get(start..end)
-            && let Some(raw) = Raw::decode(bytes, end)
+            && let Some(raw) = Raw::decode(self.bytes, start, end)
         {
             return Ok(raw);
         }

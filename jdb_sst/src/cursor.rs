@@ -117,7 +117,10 @@ impl Cursor {
     async fn follow(&mut self, mut want: Result<Option<Want>, Damage>) -> Result<()> {
         loop {
             let Some(next) = want.map_err(|damage| self.error(damage))? else { return Ok(()) };
-            let bytes = self.reader.load(next).await?;
+            let bytes = match self.reader.ready(next) {
+                Some(bytes) => bytes,
+                None => self.reader.fetch(next).await?,
+            };
             want = self.walk.supply(next, bytes);
         }
     }

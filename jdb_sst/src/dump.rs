@@ -136,7 +136,7 @@ impl Context {
                 continue;
             }
             let to_data = self.level + 1 == self.height;
-            let handle = child_handle(entry.value, to_data, self.limit);
+            let handle = child_handle(entry.kind, entry.value, to_data, self.limit);
             let handle = handle.map_err(|damage| damage.after(raw.value_at() as u64))?;
             let Handle { offset, len } = handle;
             match Span::decode(entry.value, self.limit) {
@@ -155,7 +155,7 @@ impl Context {
         }
         lines.put(body_len - COUNT_LEN, format_args!("offsets{offsets}"));
         let width = if shape.wide { ", offsets of 4 bytes" } else { "" };
-        lines.put(body_len, format_args!("{} entries{width}", block.count()));
+        lines.put(body_len, format_args!("count {}{width}", block.count()));
         lines.trailer();
         Ok(lines.out)
     }
@@ -185,7 +185,7 @@ fn footer_lines(bytes: &[u8], footer: &Footer) -> String {
     lines.skip(8, format_args!("read-only features {:#x}", footer.features.read_only));
     lines.skip(8, format_args!("incompatible features {:#x}", footer.features.incompatible));
     lines.skip(16, format_args!("random id"));
-    lines.skip(8, format_args!("{} entries", footer.count));
+    lines.skip(8, format_args!("count {}", footer.count));
     lines.skip(8, format_args!("smallest sequence {}", footer.seq_min));
     lines.skip(8, format_args!("largest sequence {}", footer.seq_max));
     lines.skip(8, format_args!("top index at {}", footer.top.offset));

@@ -34,12 +34,32 @@ pub(crate) struct Raw<'a> {
     pub(crate) end: usize,
 }
 
+/// Bytes that hold the three numbers of nearly every entry: two lengths below 128 and a tag of up to 8 bytes.
+const SHORT_LEN: usize = 2 + size_of::<u64>();
+/// The bit of each byte that says: this number goes on.
+const GOES_ON: u64 = 0x8080_8080_8080_8080;
+
 impl<'a> Raw<'a> {
-    /// Splits the bytes of an entry, which end at offset `end` of the block; `None` when they are cut.
+    /// Splits the entry at `start..end` of a block's bytes; `None` when it is cut.
     #[inline]
-    pub(crate) fn decode(mut bytes: &'a [u8], end: usize) -> Option<Self> {
-        let shared = take_len(&mut bytes)?;
-        let suffix_len = take_len(&mut bytes)?;
+    pub(crate) fn decode(block: &'a [u8], start: usize, end: usize) -> Option<Self> {
+        let tail = block.get(start..)?;
+        if let Some(short) = tail.first_chunk::<SHORT_LEN>()
+            && let Some((&[shared, suffix_len], tag)) = short.split_first_chunk()
+            && shared | suffix_len < 0x80
+            && let Some((tag, tag_len)) = short_tag(u64::from_le_bytes(*tag.first_chunk()?))
+        {
+            let suffix_at = start + 2 + tag_len;
+            let value_at = suffix_at + usize::from(suffix_len);
+            let (suffix, value) = (block.get(suffix_at..value_at)?, block.get(value_at..end)?);
+            return Some(Self { shared: usize::from(shared), suffix, tag, value, end });
+        }
+        Self::decode_long(block.get(start..end)?, end)
+    }
+
+    fn decode_long(mut bytes: &'a [u8], end: usize) -> Option<Self> {
+        let shared = varint::take_u32(&mut bytes)? as usize;
+        let suffix_len = varint::take_u32(&mut bytes)? as usize;
         let tag = varint::take_u64(&mut bytes)?;
         let (suffix, value) = bytes.split_at_checked(suffix_len)?;
         Some(Self { shared, suffix, tag, value, end })
@@ -85,9 +105,19 @@ pub(crate) fn tag(delta: u64, kind: Kind) -> u64 {
     delta << Kind::BITS | u64::from(kind.to_u8())
 }
 
+/// A varint of up to 8 bytes at the low end of `word`, and its length: the 7-bit groups are pushed together in three
+/// steps, without a branch for each byte, since lengths of tags follow no pattern that a processor could learn.
 #[inline]
-fn take_len(bytes: &mut &[u8]) -> Option<usize> {
-    varint::take_u32(bytes).map(|len| len as usize)
+fn short_tag(word: u64) -> Option<(u64, usize)> {
+    let last = (!word & GOES_ON).trailing_zeros();
+    if last == u64::BITS {
+        return None;
+    }
+    let kept = word & (u64::MAX >> (u64::BITS - 1 - last)) & !GOES_ON;
+    let pairs = kept & 0x007f_007f_007f_007f | (kept & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    let tag = fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4;
+    Some((tag, last as usize / 8 + 1))
 }
 
 #[cfg(test)]
@@ -106,13 +136,39 @@ mod tests {
             let head_len = out.len();
             out.extend_from_slice(suffix);
             out.extend_from_slice(value);
-            let raw = Raw::decode(&out, out.len()).unwrap();
+            let raw = Raw::decode(&out, 0, out.len()).unwrap();
             assert_eq!((raw.shared, raw.suffix, raw.value), (shared as usize, suffix, value));
             assert_eq!((raw.suffix_at(), raw.value_at()), (head_len, head_len + suffix.len()));
             assert_eq!(raw.seq(5), Some(SeqNo::new(delta + 5)));
             assert_eq!(raw.kind(0), Ok(kind));
             for cut in 0..head_len + suffix.len() {
-                assert!(Raw::decode(&out[..cut], cut).is_none(), "cut at {cut}");
+                assert!(
+                    Raw::decode(&out, 0, cut).is_none() && Raw::decode(&out[..cut], 0, cut).is_none(),
+                    "cut at {cut}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn short_and_long_way_read_the_same() {
+        for shift in 0..64 {
+            for tag in [1u64 << shift, (1u64 << shift) - 1, u64::MAX >> shift] {
+                for (shared, suffix_len) in [(0, 5), (127, 127), (128, 5), (5, 128)] {
+                    // Behind the entry lies what looks like a number that goes on.
+                    let mut out = vec![0xff; 3];
+                    put_head(&mut out, shared, suffix_len, tag);
+                    out.resize(out.len() + suffix_len as usize, b's');
+                    out.extend_from_slice(b"value");
+                    let end = out.len();
+                    out.extend_from_slice(&[0xff; 16]);
+                    let short = Raw::decode(&out, 3, end).unwrap();
+                    let long = Raw::decode_long(&out[3..end], end).unwrap();
+                    for raw in [short, long] {
+                        assert_eq!((raw.shared, raw.suffix.len()), (shared as usize, suffix_len as usize));
+                        assert_eq!((raw.tag, raw.value), (tag, &b"value"[..]), "{tag:#x}");
+                    }
+                }
             }
         }
     }

@@ -78,7 +78,7 @@ impl Span {
         })();
         match parts {
             Some(span) if bytes.is_empty() => {
-                let start = span.offset.checked_add(u64::from(span.filter_len)).unwrap_or(u64::MAX);
+                let start = span.offset.saturating_add(u64::from(span.filter_len));
                 Handle { offset: start, len: span.len }.checked("index block", limit, INDEX_LEN_MAX)?;
                 Ok(span)
             }

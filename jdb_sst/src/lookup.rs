@@ -62,16 +62,15 @@ impl<'a> Lookup<'a> {
             return Ok(Found::Answer(None));
         }
         if level == self.height {
-            return block.entry_of(index, self.key).map(|entry| {
-                Found::Answer(entry.map(|(seq, kind, value)| Entry {
-                    seq,
-                    kind,
-                    value: bytes.slice_ref(value),
-                }))
-            });
+            let entry = block.entry_of(index, self.key)?;
+            return Ok(Found::Answer(entry.map(|entry| Entry {
+                seq: entry.seq,
+                kind: entry.kind,
+                value: bytes.slice_ref(entry.value),
+            })));
         }
-        let (value, at) = block.value(index)?;
-        let handle: Result<Handle, Damage> = child_handle(value, level + 1 == self.height, self.limit);
+        let (kind, value, at) = block.value(index)?;
+        let handle: Result<Handle, Damage> = child_handle(kind, value, level + 1 == self.height, self.limit);
         let handle = handle.map_err(|damage| damage.after(at as u64))?;
         Ok(Found::Below(Want { level: level + 1, handle }))
     }

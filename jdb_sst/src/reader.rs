@@ -67,7 +67,7 @@ impl SstReader {
                 Some(stored) => stored,
                 None => read(&file, handle.offset, handle.len as usize).await?,
             };
-            let list = trailer::open(&stored, seed, handle.offset).and_then(|list| read_list(&list, limit));
+            let list = trailer::verify(&stored, seed, handle.offset).and_then(|list| read_list(&list, limit));
             list.map_err(|damage| error(damage.after(handle.offset)))?
         };
         Ok(Rc::new(Self { file, cache, footer, limit, seed, meta, top: OnceCell::new() }))
@@ -82,7 +82,10 @@ impl SstReader {
     pub async fn get(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
         let (lookup, mut want) = Lookup::new(&self.footer, self.limit, key, seq);
         while let Some(next) = want {
-            let bytes = self.load(next).await?;
+            let bytes = match self.ready(next) {
+                Some(bytes) => bytes,
+                None => self.fetch(next).await?,
+            };
             match lookup.look(next, &bytes).map_err(|damage| damage.of(self.path()))? {
                 Found::Below(below) => want = Some(below),
                 Found::Answer(entry) => return Ok(entry),
@@ -137,21 +140,23 @@ impl SstReader {
         Walk::new(&self.footer, self.limit)
     }
 
-    /// A block, verified and without trailer. Its handle was checked against the file's length.
-    pub(crate) async fn load(&self, want: Want) -> Result<Bytes> {
-        let handle = want.handle;
+    /// A block that is in memory.
+    #[inline]
+    pub(crate) fn ready(&self, want: Want) -> Option<Bytes> {
         if want.level == 0
             && let Some(top) = self.top.get()
         {
-            return Ok(top.clone());
+            return Some(top.clone());
         }
-        if let Some((cache, file_id)) = &self.cache
-            && let Some(bytes) = cache.get(*file_id, handle.offset)
-        {
-            return Ok(bytes);
-        }
+        let (cache, file_id) = self.cache.as_ref()?;
+        cache.get(*file_id, want.handle.offset)
+    }
+
+    /// Reads a block, verifies it and keeps it. Its handle was checked against the file's length.
+    pub(crate) async fn fetch(&self, want: Want) -> Result<Bytes> {
+        let handle = want.handle;
         let stored = read(&self.file, handle.offset, handle.len as usize).await?;
-        let opened = trailer::open(&stored, self.seed, handle.offset);
+        let opened = trailer::verify(&stored, self.seed, handle.offset);
         let bytes = opened.map_err(|damage| damage.after(handle.offset).of(self.path()))?;
         if want.level == 0 && handle.len as usize <= TOP_LEN_PINNED {
             // Two tasks may have loaded it at once; the first one stays.

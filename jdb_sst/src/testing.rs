@@ -122,7 +122,8 @@ impl Table {
     pub(crate) fn load(&self, want: Want) -> Result<Bytes, Damage> {
         let start = want.handle.offset as usize;
         let stored = self.bytes.slice(start..start + want.handle.len as usize);
-        trailer::open(&stored, self.footer.seed(), start as u64).map_err(|damage| damage.after(start as u64))
+        trailer::verify(&stored, self.footer.seed(), start as u64)
+            .map_err(|damage| damage.after(start as u64))
     }
 
     /// Drives a walk to where it wants to go; gives the number of blocks loaded.

@@ -19,10 +19,14 @@ pub(crate) fn seal(out: &mut Vec<u8>, start: usize, codec: Codec, seed: Seed, of
     out.extend_from_slice(&sum.to_le_bytes());
 }
 
-/// Checks the trailer of `stored`, which lies at `offset` of the file, and gives the block's bytes without it.
+/// Checks the trailer of `stored`, a block that lies at `offset` of the file, and gives the block's bytes without it. `seed`
+/// comes from [`Footer::seed`](crate::Footer::seed).
 ///
 /// Cost: one pass over the bytes, no copy.
-pub(crate) fn open(stored: &Bytes, seed: Seed, offset: u64) -> Result<Bytes, Damage> {
+///
+/// # Errors
+/// [`Damage::Corrupt`] when the checksum is another, [`Damage::Unsupported`] for a codec of a later version.
+pub fn verify(stored: &Bytes, seed: Seed, offset: u64) -> Result<Bytes, Damage> {
     Ok(stored.slice(..check(stored, seed, offset)?))
 }
 
@@ -51,15 +55,15 @@ mod tests {
         let mut out = b"xxblock".to_vec();
         seal(&mut out, 2, Codec::Plain, seed, 4096);
         let stored = Bytes::from(out).slice(2..);
-        assert_eq!(open(&stored, seed, 4096).unwrap(), "block");
+        assert_eq!(verify(&stored, seed, 4096).unwrap(), "block");
         for (seed, offset) in [(seed, 0), (seed, 4097), (Seed::of(b"file 2"), 4096)] {
             assert!(matches!(
-                open(&stored, seed, offset),
+                verify(&stored, seed, offset),
                 Err(Damage::Corrupt { what: "block checksum", .. })
             ));
         }
         for cut in 0..stored.len() {
-            assert!(open(&stored.slice(..cut), seed, 4096).is_err(), "cut at {cut}");
+            assert!(verify(&stored.slice(..cut), seed, 4096).is_err(), "cut at {cut}");
         }
     }
 
@@ -71,7 +75,7 @@ mod tests {
             stored.push(codec);
             let sum = crc32(seed.at(7), &[&stored]);
             stored.extend_from_slice(&sum.to_le_bytes());
-            let got = open(&Bytes::from(stored), seed, 7);
+            let got = verify(&Bytes::from(stored), seed, 7);
             assert_eq!(got, Err(Damage::unsupported("codec", 5, u64::from(codec))));
         }
     }

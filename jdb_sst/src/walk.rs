@@ -14,7 +14,7 @@ use crate::error::Damage;
 use crate::footer::Footer;
 use crate::handle::{Handle, Span};
 use bytes::Bytes;
-use jdb_base::SeqNo;
+use jdb_base::{Kind, SeqNo};
 
 /// A block that a walk needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -273,7 +273,7 @@ impl Walk {
         let Some((cursor, entry)) = cursor.and_then(|cursor| Some((cursor, cursor.entry()?))) else {
             return Ok(Handle::default());
         };
-        let handle = child_handle(entry.value, to_data, limit);
+        let handle = child_handle(entry.kind, entry.value, to_data, limit);
         let value_at = cursor.value_at() as u64;
         handle.map_err(|damage| self.lose_at(level, damage.after(value_at)))
     }
@@ -292,8 +292,11 @@ impl Walk {
     }
 }
 
-/// Reads the value of an index entry.
-pub(crate) fn child_handle(value: &[u8], to_data: bool, limit: u64) -> Result<Handle, Damage> {
+/// Reads the value of an index entry. Other kinds than `Inline` are kept for other ways to lead to a block.
+pub(crate) fn child_handle(kind: Kind, value: &[u8], to_data: bool, limit: u64) -> Result<Handle, Damage> {
+    if kind != Kind::Inline {
+        return Err(Damage::unsupported("kind of an index entry", 0, u64::from(kind.to_u8())));
+    }
     if to_data { Handle::decode(value, limit) } else { Span::decode(value, limit).map(Span::index) }
 }
 #[cfg(test)]

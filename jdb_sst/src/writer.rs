@@ -133,3 +133,6 @@ impl SstWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,7 +197,11 @@ impl ValueLog {
             placed = rest;
             let Some(first) = these.first() else { continue };
             let ops: Vec<_> = batch.iter().map(|op| (op.kind as u8, &op.key[..], &op.value[..])).collect();
-            observe::observed(&observe::Observed { shard: self.config.shard, first_seq: first.seq.get(), ops: &ops });
+            observe::observed(&observe::Observed {
+                shard: self.config.shard,
+                first_seq: first.seq.get(),
+                ops: &ops,
+            });
         }
     }
 

@@ -1,9 +1,8 @@
 //! Footers in their files: made from a sealed segment's records, read in two reads.
 
 use crate::error::{Error, Result};
-use crate::footer::{
-    FOOTER_TOP_LEN_MAX, FooterBuilder, FooterRecord, FooterSummary, FooterTop, find_in_pages,
-};
+use crate::footer::{FOOTER_TOP_LEN_MAX, FooterRecord, FooterSummary, FooterTop, find_in_pages};
+use crate::footer_builder::FooterBuilder;
 use crate::layout::SEGMENT_HEADER_LEN;
 use crate::log::ValueLog;
 use crate::pos::LogPos;

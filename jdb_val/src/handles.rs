@@ -18,7 +18,19 @@ use std::cell::RefCell;
 #[derive(Debug)]
 pub(crate) struct Handles {
     max: usize,
-    open: RefCell<(u64, Map<u32, (u64, File)>)>,
+    open: RefCell<Open>,
+}
+
+#[derive(Default, Debug)]
+struct Open {
+    clock: u64,
+    files: Map<u32, OpenFile>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    used_at: u64,
+    file: File,
 }
 
 impl Handles {
@@ -27,29 +39,29 @@ impl Handles {
     }
 
     pub(crate) fn get(&self, number: u32) -> Option<File> {
-        let (clock, files) = &mut *self.open.borrow_mut();
-        *clock += 1;
-        let (used, file) = files.get_mut(&number)?;
-        *used = *clock;
-        Some(file.clone())
+        let open = &mut *self.open.borrow_mut();
+        open.clock += 1;
+        let found = open.files.get_mut(&number)?;
+        found.used_at = open.clock;
+        Some(found.file.clone())
     }
 
     pub(crate) fn insert(&self, number: u32, file: File) {
-        let (clock, files) = &mut *self.open.borrow_mut();
-        *clock += 1;
-        files.insert(number, (*clock, file));
-        if files.len() > self.max {
-            let oldest = files.iter().min_by_key(|(_, (used, _))| *used).map(|(&number, _)| number);
-            oldest.map(|number| files.remove(&number));
+        let open = &mut *self.open.borrow_mut();
+        open.clock += 1;
+        open.files.insert(number, OpenFile { used_at: open.clock, file });
+        if open.files.len() > self.max {
+            let oldest = open.files.iter().min_by_key(|(_, file)| file.used_at).map(|(&number, _)| number);
+            oldest.map(|number| open.files.remove(&number));
         }
     }
 
     pub(crate) fn remove(&self, number: u32) {
-        self.open.borrow_mut().1.remove(&number);
+        self.open.borrow_mut().files.remove(&number);
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.open.borrow().1.len()
+        self.open.borrow().files.len()
     }
 }
 

@@ -113,5 +113,6 @@ const _: () = assert!(size_of::<RawSegmentHeader>() == SEGMENT_HEADER_LEN);
 const _: () = assert!(size_of::<RawRecordHeader>() == RECORD_HEADER_LEN);
 const _: () = assert!(size_of::<RawPageHeader>() == FOOTER_PAGE_HEADER_LEN);
 const _: () = assert!(size_of::<RawFooterSummary>() == FOOTER_SUMMARY_LEN);
-const _: () = assert!(SEGMENT_HEADER_LEN as u64 % UNIT_LEN == 0 && RECORD_HEADER_LEN as u64 % UNIT_LEN == 0);
+const _: () = assert!((SEGMENT_HEADER_LEN as u64).is_multiple_of(UNIT_LEN));
+const _: () = assert!((RECORD_HEADER_LEN as u64).is_multiple_of(UNIT_LEN));
 const _: () = assert!(FIRST_RECORD == 8);

@@ -16,9 +16,9 @@ use crate::pos::{Links, LogPos};
 use crate::record::Record;
 use crate::replay::{Found, recover};
 use crate::segment::segment_path;
+use crate::turns::Turns;
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
-use jdb_io::task::Event;
 use jdb_io::{Disk, File, Mode};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -274,7 +274,7 @@ impl ValueLog {
         }
         let links = segments.iter().map(|(&number, segment)| (number, segment.pred)).collect();
         let active = (planted(Plant::AppendToOldSegment) && segments.contains_key(&found.end.segment))
-            .then(|| Active { number: found.end.segment, offset: found.end.offset, records: 1 });
+            .then_some(Active { number: found.end.segment, offset: found.end.offset, records: 1 });
         let state = State {
             segments,
             links,
@@ -418,34 +418,3 @@ impl ValueLog {
 }
 
 const _: () = assert!(FIRST_RECORD > 0, "offset 0 of a segment is the end of its predecessor");
-
-/// Lets tasks go one after the other.
-#[derive(Default, Debug)]
-pub(crate) struct Turns {
-    busy: Cell<bool>,
-    over: Event,
-}
-
-impl Turns {
-    pub(crate) fn is_busy(&self) -> bool {
-        self.busy.get()
-    }
-
-    /// Waits for its turn, which lasts until the guard is dropped.
-    pub(crate) async fn take(&self) -> Turn<'_> {
-        while self.busy.get() {
-            self.over.wait().await;
-        }
-        self.busy.set(true);
-        Turn(self)
-    }
-}
-
-pub(crate) struct Turn<'a>(&'a Turns);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.busy.set(false);
-        self.0.over.notify();
-    }
-}

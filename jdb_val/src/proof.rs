@@ -25,7 +25,7 @@ pub(crate) struct Proof {
 /// Looks for a proof that the log was synced beyond `end`, behind it and in all later segments.
 ///
 /// `ends` holds the true ends of the chain that led to `end`. Cost: nothing when there are no bytes behind the end, else
-/// about 150 ms for 64 MiB.
+/// about 90 ms for 64 MiB of garbage and 30 ms for zeros.
 pub(crate) async fn seek(
     disk: &Disk,
     config: &LogConfig,

@@ -153,7 +153,8 @@ pub(crate) async fn verifies_in_steps(head: &Head, bytes: &[u8]) -> bool {
 
 /// Looks for verified records at every 8-byte step of `from..len`, until `found` says that it has seen enough.
 ///
-/// Returns whether `found` did. Cost: one check over 25 bytes a step; a body is summed only where that check fits.
+/// Returns whether `found` did. Cost: a look at the lengths of each step; where they fit, a check over 25 bytes; where that
+/// fits too, the body is summed.
 pub(crate) async fn find_records(
     file: &File,
     seed: Seed,
@@ -171,6 +172,10 @@ pub(crate) async fn find_records(
         let mut skip = 0;
         while let Some(bytes) = window.get(skip..).filter(|bytes| bytes.len() >= RECORD_HEADER_LEN) {
             let place = at + skip as u64;
+            if !Head::may_begin(bytes, len - place) {
+                skip += UNIT_LEN as usize;
+                continue;
+            }
             let head = Head::peek(bytes, seed, place).filter(|head| head.record_len() <= len - place);
             let verified = match &head {
                 None => false,

@@ -163,6 +163,15 @@ pub struct Head {
 }
 
 impl Head {
+    /// Whether a record of at most `left` bytes may begin here: refuses most bytes that are none without a sum.
+    #[inline]
+    #[must_use]
+    pub fn may_begin(bytes: &[u8], left: u64) -> bool {
+        let Ok((raw, _)) = RawRecordHeader::ref_from_prefix(bytes) else { return false };
+        let len = u64::from(raw.key_len.get()) + u64::from(raw.val_len.get()) + RECORD_HEADER_LEN as u64;
+        raw.kind != 0 && len <= left
+    }
+
     /// Reads a header at byte `offset` of the segment with this seed; `None` when cut or when its check does not fit.
     #[inline]
     #[must_use]

@@ -50,8 +50,12 @@ impl ValueLog {
             let Some(segment) = state.segments.get_mut(&number) else { continue };
             segment.named = true;
             // A write that is under way has taken the segment out of `active`; the newest one therefore stays held.
-            if open != Some(number) && LogPos::new(number, segment.end) <= target && number < target.segment {
-                segment.file.take().map(|file| self.handles.insert(number, file));
+            if open != Some(number)
+                && LogPos::new(number, segment.end) <= target
+                && number < target.segment
+                && let Some(file) = segment.file.take()
+            {
+                self.handles.insert(number, file);
             }
         }
         state.synced = state.synced.max(target);

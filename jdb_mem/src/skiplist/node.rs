@@ -12,15 +12,15 @@
 //!   first key counts as lower than every key and as sharing nothing.
 //! - `stamp` changes with every change of the slots.
 
+use super::Arenas;
 use super::entry::EntryRef;
 use super::word::{ALL, WORD_LEN, shared_in_words, shared_len, word_at};
-use crate::arena::{ALIGN_MAX, Arena};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 /// Most entries of a run. Measured: docs/decision/0001-memtable.md.
-pub(super) const RUN_LEN: usize = 32;
+pub(super) const RUN_LEN: usize = 64;
 /// Most links of a tower.
 pub(super) const HEIGHT_MAX: usize = 20;
 /// A half of a split run gets new words when its keys share this many bytes of the old ones.
@@ -29,18 +29,29 @@ const TIGHTEN_MIN: u32 = 4;
 #[repr(C)]
 pub(super) struct Node {
     low: Cell<Link>,
-    prev: Cell<Option<NonNull<Node>>>,
-    stamp: Cell<u64>,
+    run: NonNull<Run>,
     skip: Cell<u32>,
     count: Cell<u16>,
     height: u16,
-    words: [Cell<u64>; RUN_LEN],
-    entries: [Cell<NonNull<u8>>; RUN_LEN],
 }
 
+/// The slots of a node, and what a search does not need.
+#[repr(C, align(64))]
+struct Run {
+    /// Unused ones are the highest word, which no search counts.
+    words: [Cell<u64>; RUN_LEN],
+    entries: [Cell<NonNull<u8>>; RUN_LEN],
+    prev: Cell<Option<NonNull<Node>>>,
+    stamp: Cell<u64>,
+}
+
+const LINE_LEN: usize = 64;
+/// Words that are looked at together.
+const BLOCK_LEN: usize = LINE_LEN / size_of::<u64>();
+const _: () = assert!(RUN_LEN.is_multiple_of(BLOCK_LEN));
 const _: () =
     assert!(align_of::<Node>() == align_of::<Link>() && size_of::<Link>().is_multiple_of(align_of::<Link>()));
-const _: () = assert!(align_of::<Node>() <= ALIGN_MAX);
+const _: () = assert!(size_of::<Link>() + size_of::<Node>() == LINE_LEN, "the second link, and the node");
 
 #[derive(Clone, Copy)]
 pub(super) struct Link {
@@ -59,7 +70,7 @@ impl Link {
 #[derive(Clone, Copy)]
 pub(super) struct NodeRef<'a> {
     node: NonNull<Node>,
-    arena: PhantomData<&'a Arena>,
+    arena: PhantomData<&'a Arenas>,
 }
 
 impl PartialEq for NodeRef<'_> {
@@ -70,27 +81,32 @@ impl PartialEq for NodeRef<'_> {
 
 impl<'a> NodeRef<'a> {
     /// An empty node with a tower of `height` links.
-    pub(super) fn new(arena: &'a Arena, height: usize) -> Self {
+    pub(super) fn new(arena: &'a Arenas, height: usize) -> Self {
         assert!((1..=HEIGHT_MAX).contains(&height), "height {height}");
-        let tower_len = (height - 1) * size_of::<Link>();
-        let start = arena.alloc(tower_len + size_of::<Node>(), align_of::<Node>());
-        // SAFETY: the piece holds `height - 1` links and then a node; both are aligned, since the piece is and a link's
-        // length is a multiple of the common alignment.
+        let run = arena.data.alloc(size_of::<Run>(), align_of::<Run>()).cast::<Run>();
+        // The second link shares the node's cache line, also where the tower has none.
+        let tower_len = (height.max(2) - 2) * size_of::<Link>();
+        let before_len = tower_len.next_multiple_of(LINE_LEN) + size_of::<Link>();
+        let start = arena.nodes.alloc(before_len + size_of::<Node>(), LINE_LEN);
+        // SAFETY: the pieces hold a run, and `height - 1` links or more before a node; all are aligned, since the pieces
+        // are and a link's length is a multiple of the common alignment.
         let node = unsafe {
-            let tower = start.cast::<Cell<Link>>();
-            for level in 1..height {
-                tower.add(level - 1).write(Cell::new(Link::END));
-            }
-            let node = start.add(tower_len).cast::<Node>();
-            node.write(Node {
-                low: Cell::new(Link::END),
+            run.write(Run {
+                words: [const { Cell::new(u64::MAX) }; RUN_LEN],
+                entries: [const { Cell::new(NonNull::dangling()) }; RUN_LEN],
                 prev: Cell::new(None),
                 stamp: Cell::new(0),
+            });
+            let node = start.add(before_len).cast::<Node>();
+            for level in 1..height {
+                node.cast::<Cell<Link>>().sub(level).write(Cell::new(Link::END));
+            }
+            node.write(Node {
+                low: Cell::new(Link::END),
+                run,
                 skip: Cell::new(ALL),
                 count: Cell::new(0),
                 height: height as u16,
-                words: [const { Cell::new(0) }; RUN_LEN],
-                entries: [const { Cell::new(NonNull::dangling()) }; RUN_LEN],
             });
             node
         };
@@ -116,6 +132,12 @@ impl<'a> NodeRef<'a> {
     }
 
     #[inline]
+    fn run(self) -> &'a Run {
+        // SAFETY: `new` initialized the run; it lives for 'a and is only changed through its cells.
+        unsafe { self.fields().run.as_ref() }
+    }
+
+    #[inline]
     pub(super) fn count(self) -> usize {
         usize::from(self.fields().count.get())
     }
@@ -127,7 +149,7 @@ impl<'a> NodeRef<'a> {
 
     #[inline]
     pub(super) fn stamp(self) -> u64 {
-        self.fields().stamp.get()
+        self.run().stamp.get()
     }
 
     #[inline]
@@ -137,7 +159,7 @@ impl<'a> NodeRef<'a> {
 
     #[inline]
     fn link_cell(self, level: usize) -> &'a Cell<Link> {
-        assert!(level < self.height(), "level {level}");
+        debug_assert!(level < self.height(), "level {level}");
         // SAFETY: links of the levels below `height` lie one before another from the node's first field on, and all
         // of the piece was initialized.
         unsafe { self.node.cast::<Cell<Link>>().sub(level).as_ref() }
@@ -158,7 +180,7 @@ impl<'a> NodeRef<'a> {
     #[inline]
     pub(super) fn prev(self) -> Option<Self> {
         // SAFETY: `prev` is a node of the same arena.
-        self.fields().prev.get().map(|node| unsafe { Self::from_raw(node) })
+        self.run().prev.get().map(|node| unsafe { Self::from_raw(node) })
     }
 
     /// The word of entry `index` at [`NodeRef::skip`].
@@ -170,12 +192,22 @@ impl<'a> NodeRef<'a> {
     /// The words of the entries in use.
     #[inline]
     pub(super) fn words(self) -> &'a [Cell<u64>] {
-        self.fields().words.get(..self.count()).unwrap_or_default()
+        self.run().words.get(..self.count()).unwrap_or_default()
+    }
+
+    /// How many words are below `word`. The two steps load from all cache lines at once and have no hard branch.
+    #[inline]
+    pub(super) fn rank(self, word: u64) -> usize {
+        let words = &self.run().words;
+        let heads = words.iter().step_by(BLOCK_LEN).skip(1);
+        let block = heads.filter(|other| other.get() < word).count();
+        let block_words = words.get(block * BLOCK_LEN..(block + 1) * BLOCK_LEN).unwrap_or_default();
+        block * BLOCK_LEN + block_words.iter().filter(|other| other.get() < word).count()
     }
 
     #[inline]
     pub(super) fn entry(self, index: usize) -> Option<EntryRef<'a>> {
-        let start = self.fields().entries.get(..self.count())?.get(index)?.get();
+        let start = self.run().entries.get(..self.count())?.get(index)?.get();
         // SAFETY: the first `count` slots hold entries of the same arena.
         Some(unsafe { EntryRef::from_start(start) })
     }
@@ -187,7 +219,7 @@ impl<'a> NodeRef<'a> {
 
     /// Where `entry` stands in this run.
     pub(super) fn index_of(self, entry: EntryRef<'a>) -> Option<usize> {
-        self.fields().entries.get(..self.count())?.iter().position(|slot| slot.get() == entry.start())
+        self.run().entries.get(..self.count())?.iter().position(|slot| slot.get() == entry.start())
     }
 
     /// Puts `entry` at `index` of a run that has room. `shared` is what its padded key shares with the run's first key.
@@ -200,7 +232,7 @@ impl<'a> NodeRef<'a> {
         {
             self.loosen(first.key(), shared);
         }
-        let fields = self.fields();
+        let fields = self.run();
         for at in (index..count).rev() {
             move_slot(&fields.words, at, &fields.words, at + 1);
             move_slot(&fields.entries, at, &fields.entries, at + 1);
@@ -216,13 +248,16 @@ impl<'a> NodeRef<'a> {
     /// Moves the entries from `at` on into `upper`, which is empty.
     pub(super) fn split_into(self, at: usize, upper: Self) {
         assert_eq!(upper.count(), 0, "the upper half is new");
-        let (from, to) = (self.fields(), upper.fields());
+        let (from, to) = (self.run(), upper.run());
         let count = self.count();
         for index in at..count {
             move_slot(&from.words, index, &to.words, index - at);
             move_slot(&from.entries, index, &to.entries, index - at);
         }
-        to.skip.set(self.skip());
+        upper.fields().skip.set(self.skip());
+        for word in from.words.iter().skip(at) {
+            word.set(u64::MAX);
+        }
         upper.set_count(count - at);
         self.set_count(at);
         self.tighten();
@@ -239,9 +274,9 @@ impl<'a> NodeRef<'a> {
         let shared = if before == head { 0 } else { shared_len(before.first_key(), key, 0) };
         before.set_link(level, self, shared);
         if level == 0 {
-            self.fields().prev.set(Some(before.node));
+            self.run().prev.set(Some(before.node));
             if let Some((_, next)) = old {
-                next.fields().prev.set(Some(self.node));
+                next.run().prev.set(Some(self.node));
             }
         }
     }
@@ -259,7 +294,7 @@ impl<'a> NodeRef<'a> {
         let fields = self.fields();
         debug_assert!(count <= RUN_LEN, "{count}");
         fields.count.set(count as u16);
-        fields.stamp.set(fields.stamp.get() + 1);
+        self.run().stamp.set(self.run().stamp.get() + 1);
         if count == 0 {
             fields.skip.set(ALL);
         }

@@ -119,6 +119,9 @@ impl From<jdb_lsm::Error> for Error {
         match error {
             jdb_lsm::Error::Table(error) => error.into(),
             jdb_lsm::Error::Io(error) => error.into(),
+            jdb_lsm::Error::OtherTable { path, what, expected, found } => {
+                Self::Corrupt { path, what, offset: 0, expected, found }
+            }
             jdb_lsm::Error::Entry { path, what, seq } => {
                 Self::Corrupt { path, what, offset: 0, expected: 0, found: seq }
             }

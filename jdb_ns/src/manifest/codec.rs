@@ -124,7 +124,8 @@ impl Edit {
                 push(&mut self.segments_removed, field.reader("segment removed"), one(Reader::u32))
             }
             number::PACK_ADDED => push(&mut self.packs_added, field.reader("pack added"), |mut r| {
-                let pack = PackEntry { number: r.u32()?, len: r.u64()?, origins: r.ascending()? };
+                let pack =
+                    PackEntry { number: r.u32()?, len: r.u64()?, id: r.id()?, origins: r.ascending()? };
                 r.end().map(|()| pack)
             }),
             number::PACK_REMOVED => {
@@ -169,6 +170,7 @@ impl Edit {
                 put_bytes(p, &table.first_key);
                 put_bytes(p, &table.last_key);
                 put_all(p, &[table.seq_min, table.seq_max, table.drop_seq].map(SeqNo::get));
+                p.extend_from_slice(&table.id);
                 for (tag, value) in
                     [(tag::TABLE_TOMBSTONES, table.tombstones), (tag::TABLE_HIDDEN_LEN, table.hidden_len)]
                 {
@@ -204,7 +206,9 @@ impl Edit {
         put_u32s(out, tag::SEGMENT_REMOVED, &self.segments_removed);
         for pack in &self.packs_added {
             put(out, tag::PACK_ADDED, |p| {
-                put_all(p, &[pack.number.into(), pack.len, pack.origins.len() as u64]);
+                put_all(p, &[pack.number.into(), pack.len]);
+                p.extend_from_slice(&pack.id);
+                put_all(p, &[pack.origins.len() as u64]);
                 let mut last = 0;
                 for &origin in &pack.origins {
                     // Origins that do not ascend wrap to something that reading refuses.
@@ -298,6 +302,7 @@ fn table(mut r: Reader<'_>) -> Result<TableEntry, Fault> {
         seq_min: r.seq()?,
         seq_max: r.seq()?,
         drop_seq: r.seq()?,
+        id: r.id()?,
         tombstones: 0,
         hidden_len: 0,
     };

@@ -6,7 +6,6 @@ use super::layout::{HEADER_LEN, ID_LEN, RECORD_HEADER_LEN};
 use super::reader;
 use crate::error::Fault;
 use crate::superblock::dump_line;
-use bytes::Bytes;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -84,7 +83,7 @@ fn describe(edit: &Edit, number: u64) -> String {
     for t in &edit.tables_added {
         say(format!(
             "table {} added: level {}, {} bytes, {} entries, keys {} to {}, sequences {} to {}, drops to {}, \
-             {} tombstones, hides {}",
+             id {}, {} tombstones, hides {}",
             t.number,
             t.level,
             t.len,
@@ -94,6 +93,7 @@ fn describe(edit: &Edit, number: u64) -> String {
             t.seq_min,
             t.seq_max,
             t.drop_seq,
+            hex(&t.id),
             t.tombstones,
             t.hidden_len
         ));
@@ -112,9 +112,9 @@ fn describe(edit: &Edit, number: u64) -> String {
         say(format!("footer of segment {}: at {}, {} bytes of {}", f.number, place.offset, place.len, f.len));
     }
     edit.segments_removed.iter().for_each(|n| say(format!("segment {n} removed")));
-    edit.packs_added
-        .iter()
-        .for_each(|p| say(format!("pack {} added: {} bytes, origins {:?}", p.number, p.len, p.origins)));
+    edit.packs_added.iter().for_each(|p| {
+        say(format!("pack {} added: {} bytes, id {}, origins {:?}", p.number, p.len, hex(&p.id), p.origins))
+    });
     edit.packs_removed.iter().for_each(|n| say(format!("pack {n} removed")));
     edit.live_deltas.iter().for_each(|l| say(format!("live bytes of origin {}: {:+}", l.origin, l.delta)));
     edit.replay_from.iter().for_each(|p| say(format!("replay from {}:{}", p.segment, p.offset)));
@@ -134,7 +134,7 @@ fn describe(edit: &Edit, number: u64) -> String {
     if out.is_empty() { format!("field {number} of a later version") } else { out }
 }
 
-fn hex(bytes: &Bytes) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out

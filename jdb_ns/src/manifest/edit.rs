@@ -36,6 +36,8 @@ pub struct TableEntry {
     pub seq_max: SeqNo,
     /// All drops up to this sequence were applied to it.
     pub drop_seq: SeqNo,
+    /// Random id that stands in the file's footer: another table under this name is not taken for it.
+    pub id: [u8; 16],
     /// Tombstones in it.
     pub tombstones: u64,
     /// Value bytes that it probably hides in the levels below; an estimate.
@@ -99,6 +101,8 @@ pub struct PackEntry {
     pub number: u32,
     /// Length of the file in bytes.
     pub len: u64,
+    /// Random id that stands in the file's footer.
+    pub id: [u8; 16],
     /// Segments whose values are here from now on, ascending.
     pub origins: Vec<u32>,
 }

@@ -129,6 +129,10 @@ impl<'a> Reader<'a> {
         Ok(FooterPlace { offset: self.u64()?, len: self.u32()? })
     }
 
+    pub(super) fn id(&mut self) -> Result<[u8; 16], Fault> {
+        varint::take_array(&mut self.rest).ok_or_else(|| self.fault())
+    }
+
     pub(super) fn bytes(&mut self) -> Result<Bytes, Fault> {
         let len = self.u64()?;
         let bytes = usize::try_from(len).ok().and_then(|len| varint::take_bytes(&mut self.rest, len));

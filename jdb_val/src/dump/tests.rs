@@ -1,5 +1,5 @@
 use super::*;
-use crate::footer::FooterBuilder;
+use crate::footer_builder::FooterBuilder;
 use crate::record::{Fields, RecordKind, encode};
 use jdb_base::NsId;
 

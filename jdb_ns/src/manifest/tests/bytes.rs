@@ -217,7 +217,12 @@ fn the_page_shows_a_real_file() {
         segments_removed: vec![2],
         footers: vec![],
         packs_removed: vec![3],
-        packs_added: vec![PackEntry { number: 11, len: 9000, origins: vec![2, 8, 9] }],
+        packs_added: vec![PackEntry {
+            number: 11,
+            len: 9000,
+            id: *b"id of pack elev.",
+            origins: vec![2, 8, 9],
+        }],
         live_deltas: vec![LiveDelta { origin: 2, delta: -400 }],
         drops_removed: vec![SeqNo::new(31)],
         windows_closed: vec![WindowEntry { ns: NsId::from(7u64), s0: SeqNo::new(45) }],

@@ -23,6 +23,7 @@ fn any_edit(r: &mut Rng) -> Edit {
             seq_min: r.seq(),
             seq_max: r.seq(),
             drop_seq: r.seq(),
+            id: [r.below(256) as u8; 16],
             tombstones: r.maybe(Rng::wide).unwrap_or(0),
             hidden_len: r.maybe(Rng::wide).unwrap_or(0),
         }),
@@ -44,7 +45,7 @@ fn any_edit(r: &mut Rng) -> Edit {
             let mut origins = r.list(Rng::wide32);
             origins.sort_unstable();
             origins.dedup();
-            PackEntry { number: r.wide32(), len: r.wide(), origins }
+            PackEntry { number: r.wide32(), len: r.wide(), id: [r.below(256) as u8; 16], origins }
         }),
         packs_removed: r.list(Rng::wide32),
         live_deltas: r.list(|r| LiveDelta { origin: r.wide32(), delta: r.wide().cast_signed() }),

@@ -1,10 +1,10 @@
 //! Failed writes, creations and syncs; dropped futures.
 
-use crate::harness::*;
+use super::harness::*;
+use crate::{Checkpoint, Error, LogPos};
 use jdb_io::Disk;
 use jdb_io::sim::{At, Fault, FaultKind, OpKind, Repeat, SimConfig, SyncFailure};
 use jdb_io::task::yield_now;
-use jdb_val::{Checkpoint, Error, LogPos};
 use std::rc::Rc;
 
 fn once(kind: OpKind, nth: u64, fault: FaultKind) -> Fault {
@@ -12,7 +12,7 @@ fn once(kind: OpKind, nth: u64, fault: FaultKind) -> Fault {
 }
 
 #[test]
-fn a_failed_write_is_left_out_and_the_log_goes_on_in_a_new_segment() {
+pub(super) fn a_failed_write_is_left_out_and_the_log_goes_on_in_a_new_segment() {
     for fault in [FaultKind::Eio, FaultKind::Enospc] {
         let sim = sim(1);
         let (disk, shared) = (Disk::sim(&sim), sim.clone());
@@ -76,7 +76,7 @@ fn nothing_follows_in_a_segment_that_a_failed_creation_has_named() {
 }
 
 #[test]
-fn a_failed_sync_poisons_for_good() {
+pub(super) fn a_failed_sync_poisons_for_good() {
     for (kind, fault) in [
         (OpKind::Sync, FaultKind::FailedSync(SyncFailure::DroppedClean)),
         (OpKind::Sync, FaultKind::FailedSync(SyncFailure::Reverted)),

@@ -1,9 +1,9 @@
 //! Appending, reading, rotating, reopening, footers.
 
-use crate::harness::*;
+use super::harness::*;
+use crate::{Checkpoint, Error, LogConfig, LogPos, Op, RecordKind, Sealed};
 use jdb_base::ValuePtr;
 use jdb_io::Disk;
-use jdb_val::{Checkpoint, Error, LogConfig, LogPos, Op, RecordKind, Sealed};
 
 #[test]
 fn what_was_appended_is_read_back_and_replayed_in_order() {
@@ -124,8 +124,14 @@ fn replay_starts_at_the_checkpoint_and_sealed_segments_stay_readable() {
                     Checkpoint { replay_from, last_seq: seq(before.seq), ..Checkpoint::default() };
                 for segment in log.chain().iter().filter(|s| LogPos::new(s.number, s.end) <= replay_from) {
                     let (seq_min, seq_max) = (segment.seq_min, segment.seq_max);
-                    let sealed =
-                        Sealed { end: segment.end, pred: segment.pred, pred_last_seq: segment.pred_last_seq, seq_min, seq_max, footer: None };
+                    let sealed = Sealed {
+                        end: segment.end,
+                        pred: segment.pred,
+                        pred_last_seq: segment.pred_last_seq,
+                        seq_min,
+                        seq_max,
+                        footer: None,
+                    };
                     checkpoint.sealed.insert(segment.number, sealed);
                 }
                 let (again, found, rest) = open(&disk, config(), &checkpoint).await.unwrap();
@@ -141,7 +147,7 @@ fn replay_starts_at_the_checkpoint_and_sealed_segments_stay_readable() {
 }
 
 #[test]
-fn only_exactly_the_named_record_is_read() {
+pub(super) fn only_exactly_the_named_record_is_read() {
     let sim = written(20, 50);
     let disk = Disk::sim(&sim);
     run(&sim, async move {

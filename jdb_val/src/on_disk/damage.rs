@@ -1,9 +1,13 @@
 //! Damaged, cut, moved, stale and missing segments.
 
-use crate::harness::*;
+use super::harness::*;
+use crate::record::{Fields, encode};
+use crate::segment::segment_seed;
+use crate::{Checkpoint, Error, LogConfig, LogPos, RecordKind, Recovery, Sealed, SegmentHeader};
+use jdb_base::checksum::crc32;
 use jdb_io::Disk;
+use jdb_io::plant::{Plant, plant};
 use jdb_io::sim::SimDisk;
-use jdb_val::{Checkpoint, Error, LogConfig, LogPos, Recovery, Sealed};
 
 fn truncating() -> LogConfig {
     LogConfig { recovery: Recovery::TruncateAtDamage, ..config() }
@@ -62,7 +66,8 @@ fn a_cut_last_segment_is_a_torn_tail_up_to_what_later_records_prove() {
         let (recovered, seen) = reopen(&sim, config()).unwrap();
         let whole = want.iter().filter(|s| s.end.byte_offset() <= len as u64).count();
         assert_eq!(seen, want[..whole], "length {len}");
-        let at_end = recovered.end.byte_offset() == len as u64 || (len == 0 && recovered.end == LogPos::START);
+        let at_end =
+            recovered.end.byte_offset() == len as u64 || (len == 0 && recovered.end == LogPos::START);
         assert!(recovered.torn != at_end || len == 0, "length {len}: {recovered:?}");
         sim.write_raw(&path(1), bytes.clone());
     }
@@ -142,8 +147,10 @@ fn a_missing_or_headless_middle_segment_is_damage() {
 fn what_the_checkpoint_names_must_be_there() {
     let sim = written(60, 200);
     let want = all(&sim);
-    let mut checkpoint = Checkpoint { replay_from: want[40].end, last_seq: seq(want[40].seq), ..Checkpoint::default() };
-    let ends: Vec<LogPos> = want.windows(2).filter(|w| w[0].end.segment != w[1].pos.segment).map(|w| w[0].end).collect();
+    let mut checkpoint =
+        Checkpoint { replay_from: want[40].end, last_seq: seq(want[40].seq), ..Checkpoint::default() };
+    let ends: Vec<LogPos> =
+        want.windows(2).filter(|w| w[0].end.segment != w[1].pos.segment).map(|w| w[0].end).collect();
     for end in ends.iter().filter(|end| **end < want[40].end) {
         checkpoint.sealed.insert(end.segment, Sealed { end: end.offset, ..Sealed::default() });
     }
@@ -236,9 +243,13 @@ fn an_incomplete_batch_ends_the_log() {
     let disk = Disk::sim(&sim);
     run(&sim, async move {
         let (log, ..) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
-        append(&log, &mut 1, &[vec![put(1, "a", "1")], vec![put(1, "b", "2"), put(1, "c", "3"), put(1, "d", "4")]])
-            .await
-            .unwrap();
+        append(
+            &log,
+            &mut 1,
+            &[vec![put(1, "a", "1")], vec![put(1, "b", "2"), put(1, "c", "3"), put(1, "d", "4")]],
+        )
+        .await
+        .unwrap();
     });
     let want = all(&sim);
     for at in 1..4 {
@@ -278,5 +289,114 @@ fn empty_and_garbage_segments_are_dead_and_cost_no_panic() {
         sim.write_raw(&path(2), garbage);
         let (recovered, seen) = reopen(&sim, config()).unwrap();
         assert_eq!((&seen, recovered.dead), (&want, vec![2]), "length {len}");
+    }
+}
+
+/// A segment file of single puts with these sequences, made without a log.
+fn forged(number: u32, pred: LogPos, seqs: &[u64]) -> Vec<u8> {
+    let seed = segment_seed(&SECRET, config().shard, number);
+    let header = SegmentHeader { shard: 2, number, pred, pred_last_seq: seq(0), features_compatible: 0 };
+    let mut bytes = header.encode(seed).to_vec();
+    for &number in seqs {
+        let fields = Fields { kind: RecordKind::Put, ops_left: 0, seq: seq(number), synced_back: u32::MAX };
+        let at = bytes.len() as u64;
+        encode(&mut bytes, seed, at, fields, &key(1, "key"), &number.to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_sequence_that_does_not_rise_ends_the_log() {
+    for (seqs, want) in [(&[5, 6, 7][..], 3), (&[5, 5, 7], 1), (&[5, 9, 7, 10], 2), (&[0, 1], 0)] {
+        let sim = sim(1);
+        sim.write_raw(&path(1), forged(1, LogPos::START, seqs));
+        let (recovered, seen) = reopen(&sim, config()).unwrap();
+        assert_eq!((seen.len(), recovered.torn), (want, want < seqs.len()), "{seqs:?}");
+    }
+    let sim = sim(1);
+    sim.write_raw(&path(1), forged(1, LogPos::START, &[5, 6]));
+    sim.write_raw(&path(2), forged(2, LogPos::new(1, 20), &[6, 7]));
+    assert_eq!(reopen(&sim, config()).unwrap().1.len(), 2, "nor across segments");
+}
+
+#[test]
+fn the_largest_number_goes_on_among_those_whose_end_was_reached() {
+    let ends: Vec<u32> = (0..4).map(|i| 8 + i * 6).collect();
+    for (what, others, want) in [
+        ("one", vec![(2, ends[3])], vec![1, 2, 3, 102]),
+        ("it cuts off", vec![(2, ends[1])], vec![1, 102]),
+        ("two at one end", vec![(2, ends[3]), (3, ends[3])], vec![1, 2, 3, 103]),
+        ("an earlier one at a later end", vec![(2, ends[3]), (3, ends[2])], vec![1, 2, 103]),
+        ("the later one was not reached", vec![(2, ends[2]), (3, ends[3] + 6)], vec![1, 2, 102]),
+        ("inside a record", vec![(2, ends[2] + 1)], vec![1, 2, 3]),
+        ("before everything", vec![(2, 8)], vec![102]),
+    ] {
+        let sim = sim(1);
+        sim.write_raw(&path(1), forged(1, LogPos::START, &[1, 2, 3]));
+        for &(number, end) in &others {
+            sim.write_raw(&path(number), forged(number, LogPos::new(1, end), &[100 + u64::from(number)]));
+        }
+        let (_, seen) = reopen(&sim, config()).unwrap();
+        assert_eq!(seen.iter().map(|s| s.seq).collect::<Vec<_>>(), want, "{what}");
+    }
+}
+
+#[test]
+fn whole_records_and_headers_of_a_later_version_are_unsupported() {
+    let seed = segment_seed(&SECRET, config().shard, 1);
+    let base = forged(1, LogPos::START, &[1, 2]);
+    let second = 64 + 48;
+    for (at, what) in
+        [(second + 6, "record kind"), (second + 7, "record flags"), (16, "incompatible features")]
+    {
+        let mut bytes = base.clone();
+        bytes[at] = 0x40;
+        if at < 64 {
+            let crc = crc32(seed.at(0), &[&bytes[..60]]);
+            bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        } else {
+            let start = seed.at(second as u64);
+            let check = crc32(start ^ crate::layout::HEAD_CHECK_MIX, &[&bytes[second + 4..second + 29]]);
+            bytes[second + 29..second + 32].copy_from_slice(&check.to_le_bytes()[..3]);
+            let len = 32 + key(1, "key").len() + 8;
+            let crc = crc32(start, &[&bytes[second + 4..second + len]]);
+            bytes[second..second + 4].copy_from_slice(&crc.to_le_bytes());
+        }
+        let sim = sim(1);
+        sim.write_raw(&path(1), bytes);
+        for config in [config(), truncating()] {
+            match reopen(&sim, config) {
+                Err(Error::Unsupported { what: field, path: file, offset, found: 0x40 }) => {
+                    assert_eq!((field, file, offset), (what, path(1), at as u64));
+                }
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_left_out_are_noticed_by_the_tests_above() {
+    for (bug, test) in [
+        (Plant::NoCorruptionProof, zeros_in_a_synced_place_are_corrupt_and_name_it as fn()),
+        (Plant::NoCorruptionProof, a_missing_or_headless_middle_segment_is_damage),
+        (Plant::NoRise, a_sequence_that_does_not_rise_ends_the_log),
+        (Plant::HalfBatch, an_incomplete_batch_ends_the_log),
+        (Plant::IgnoreTrueEnd, bytes_behind_a_true_end_stay_gone),
+        (Plant::IgnoreTrueEnd, the_largest_number_goes_on_among_those_whose_end_was_reached),
+        (Plant::AnySuccessor, the_largest_number_goes_on_among_those_whose_end_was_reached),
+        (Plant::AppendToOldSegment, bytes_behind_a_true_end_stay_gone),
+        (Plant::NoKeyCheck, super::basics::only_exactly_the_named_record_is_read),
+        (Plant::RetryFailedSync, super::faults::a_failed_sync_poisons_for_good),
+        (
+            Plant::AppendAfterFailedWrite,
+            super::faults::a_failed_write_is_left_out_and_the_log_goes_on_in_a_new_segment,
+        ),
+    ] {
+        test();
+        plant(&[bug]);
+        let noticed = std::panic::catch_unwind(test).is_err();
+        plant(&[]);
+        assert!(noticed, "{} was not noticed", bug.name());
     }
 }

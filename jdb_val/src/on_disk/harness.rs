@@ -1,10 +1,10 @@
 //! What the tests share: a disk with one shard directory, and short ways to say what is done to its log.
 
+use crate::{Checkpoint, LogConfig, LogPos, Op, Placed, RecordKind, Recovered, Result, ValueLog};
 use bytes::Bytes;
 use jdb_base::{NsId, SeqNo, key::engine_key};
 use jdb_io::Disk;
 use jdb_io::sim::{SimConfig, SimDisk};
-use jdb_val::{Checkpoint, LogConfig, LogPos, Op, Placed, RecordKind, Recovered, Result, ValueLog};
 use std::path::{Path, PathBuf};
 
 pub(crate) const DIR: &str = "/shard";
@@ -38,7 +38,7 @@ pub(crate) fn run<T: 'static>(sim: &SimDisk, future: impl Future<Output = T> + '
 }
 
 pub(crate) fn path(number: u32) -> PathBuf {
-    jdb_val::segment::segment_path(Path::new(DIR), number)
+    crate::segment::segment_path(Path::new(DIR), number)
 }
 
 pub(crate) fn key(ns: u64, key: &str) -> Vec<u8> {
