@@ -4,6 +4,7 @@ pub mod cuts;
 pub mod damage;
 pub mod drops;
 pub mod faults;
+pub mod lives;
 pub mod order;
 pub mod recovery;
 

@@ -45,6 +45,7 @@ pub async fn open_and_settle(disk: &Disk, world: &World, after: After) -> Check<
     world.oracle.borrow().check(&contents, after).map_err(|v| v.at("after open"))?;
     let settled = world.oracle.borrow().settle(contents);
     *world.oracle.borrow_mut() = settled;
+    world.after_kill.set(After::Kill);
     Ok(db)
 }
 

@@ -1,6 +1,6 @@
 //! What the parties of one timeline share: parameters, oracle, counts, the first violation.
 
-use crate::oracle::{Marks, Ns, Op, Oracle};
+use crate::oracle::{After, Marks, Ns, Op, Oracle};
 use crate::report::Counts;
 use crate::spec::Spec;
 use crate::violation::{Check, Violation};
@@ -18,6 +18,9 @@ pub struct World {
     pub oracle: RefCell<Oracle>,
     /// What was done.
     pub counts: RefCell<Counts>,
+    /// What must be there when the process dies now: less than what was acknowledged while a recovery from a power cut is
+    /// not over.
+    pub after_kill: Cell<After>,
     /// Errors of the engine are answers, not violations: faults are injected.
     pub tolerant: Cell<bool>,
     /// Says what happens, on standard error.
@@ -53,6 +56,7 @@ impl World {
             spec,
             oracle: RefCell::new(oracle),
             counts: RefCell::default(),
+            after_kill: Cell::new(After::Kill),
             tolerant: Cell::new(false),
             trace,
             listener: RefCell::default(),

@@ -284,8 +284,14 @@ fn flush(log: &ValueLog, world: &Shared, chance: &mut Chance) {
     checkpoint.replay_from = replay_from;
     checkpoint.last_seq = seq(last);
     for s in log.chain().iter().filter(|s| LogPos::new(s.number, s.end) <= replay_from && !s.open) {
-        let sealed =
-            Sealed { end: s.end, seq_min: s.seq_min, seq_max: s.seq_max, pred: s.pred, footer: None };
+        let sealed = Sealed {
+            end: s.end,
+            seq_min: s.seq_min,
+            seq_max: s.seq_max,
+            pred: s.pred,
+            pred_last_seq: s.pred_last_seq,
+            footer: None,
+        };
         checkpoint.sealed.insert(s.number, sealed);
     }
     world.checkpoint = checkpoint;

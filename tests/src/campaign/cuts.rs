@@ -1,43 +1,36 @@
 //! Power cuts at every I/O boundary of a small hot run.
 
 use super::Settings;
-use crate::life::{Depth, Plan, check_image, live};
-use crate::machine::{self, Flow, quiet};
+use super::lives::{self, Shape};
+use crate::life::{Depth, check_image};
+use crate::machine::{Flow, quiet};
 use crate::oracle::After;
 use crate::report::Counts;
 use crate::rng::Rng;
 use crate::spec::Spec;
 use crate::violation::Check;
 use crate::world::World;
-use jdb_io::Disk;
-use jdb_io::sim::{SimConfig, SimDisk};
+use jdb_io::sim::SimDisk;
 use std::path::Path;
 
 /// Images of a power cut at every boundary.
 pub const DAMAGES: u64 = 8;
 
-/// One run: two sessions of about 100 operations; at every boundary 8 power cuts and one kill.
+/// A few lives of about 100 operations, or many short ones that mostly open and close.
+const CALM: Shape = Shape { lives: 1..4, operations: 40..140, boundaries: 1..600 };
+const RESTLESS: Shape = Shape { lives: 6..16, operations: 1..8, boundaries: 1..60 };
+
+/// One run; at every boundary 8 power cuts and one kill.
 pub fn run(seed: u64, settings: &Settings, stop: &dyn Fn(&Counts) -> bool) -> (Counts, Check) {
     let world = World::new(Spec::new(seed, Path::new("/db")), settings.trace);
     let mut rng = Rng::new(seed ^ 0xc075);
-    let disk = SimDisk::new(SimConfig { seed: rng.next(), ..SimConfig::default() });
-    let plan = Plan {
-        after: After::Kill,
-        operations: rng.within(60..140) as u32,
-        sessions: if rng.one_in(3) { 1 } else { 2 },
-    };
-    let main = live(Disk::sim(&disk), std::rc::Rc::clone(&world), plan, rng.fork());
-    let ended = machine::run(&disk, &world, main, &mut || {
-        cut_here(&disk, &world, &mut rng)?;
+    let shape = if rng.one_in(4) { CALM } else { RESTLESS };
+    let mut cutter = rng.fork();
+    let check = lives::run(&world, &mut rng, &shape, &mut |disk, world| {
+        cut_here(disk, world, &mut cutter)?;
         Ok(if stop(&world.counts.borrow()) { Flow::Stop } else { Flow::Go })
     });
-    world.counts.borrow_mut().add_files(&disk);
-    let check = match ended {
-        Ok(machine::End::Done(check)) => check,
-        Ok(machine::End::Stopped) => Ok(()),
-        Err(violation) => Err(violation),
-    };
-    (world.counts.take(), check)
+    (world.counts.take(), check.map(drop))
 }
 
 /// All damages of one boundary.
@@ -47,8 +40,8 @@ fn cut_here(disk: &SimDisk, world: &World, rng: &mut Rng) -> Check {
         let seed = rng.next();
         let image = disk.power_cut(seed, quiet(seed));
         let depth = match rng.below(24) {
-            0..3 => Depth::Live,
-            3..6 => Depth::Reopen,
+            0..2 => Depth::Live,
+            2..4 => Depth::Reopen,
             _ => Depth::Look,
         };
         {
@@ -65,7 +58,7 @@ fn cut_here(disk: &SimDisk, world: &World, rng: &mut Rng) -> Check {
     let image = disk.kill(seed, quiet(seed));
     world.counts.borrow_mut().kills += 1;
     let depth = if rng.one_in(8) { Depth::Live } else { Depth::Look };
-    check_image(&image, world, After::Kill, depth, seed)
+    check_image(&image, world, world.after_kill.get(), depth, seed)
         .map_err(|v| v.at(format!("kill at boundary {boundary}")))?;
     Ok(())
 }

@@ -13,5 +13,5 @@ pub fn run(seed: u64, settings: &Settings, _: &dyn Fn(&Counts) -> bool) -> (Coun
     let mut spec = Spec::new(seed, Path::new("/db"));
     spec.abandon_percent = rng.pick(&[10, 35, 70]);
     spec.read_percent = 25;
-    order::lives(spec, settings.trace, &mut rng, 3)
+    order::run_lives(spec, settings.trace, &mut rng, 3)
 }

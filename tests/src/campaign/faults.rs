@@ -12,7 +12,7 @@ use crate::violation::{Check, Violation};
 use crate::world::{World, show_error};
 use jdb::{Db, ErrorKind};
 use jdb_io::Disk;
-use jdb_io::sim::{At, Fault, FaultKind, Repeat, SimConfig, SimDisk, SyncFailure};
+use jdb_io::sim::{At, Fault, FaultKind, OpKind, Repeat, SimConfig, SimDisk, SyncFailure};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -33,7 +33,10 @@ pub fn run(seed: u64, settings: &Settings, stop: &dyn Fn(&Counts) -> bool) -> (C
     let mut counts = Counts::default();
     for n in 0.. {
         let repeat = if rng.one_in(3) { Repeat::Forever } else { Repeat::Once };
-        let fault = Fault { at: At::Nth(n), kind, repeat };
+        // A directory cannot be put back to what it was: reverting is for files.
+        let reverts = kind == FaultKind::FailedSync(SyncFailure::Reverted);
+        let at = if reverts { At::NthOf(OpKind::Sync, n) } else { At::Nth(n) };
+        let fault = Fault { at, kind, repeat };
         let (hit, check) = one(seed, settings, fault, &mut counts);
         if let Err(violation) = check {
             return (counts, Err(violation.at(format!("{fault:?}"))));
@@ -75,8 +78,7 @@ fn lives(disk: &SimDisk, world: &Rc<World>, fault: Fault, rng: &mut Rng) -> Chec
     let cut = disk.power_cut(seed, machine::quiet(seed));
     check_image(&cut, world, After::PowerCut, Depth::Look, seed).map_err(|v| v.at("cut after the fault"))?;
     let killed = disk.kill(seed, config);
-    // Clean pages that never reached the disk look like any others to the next process: its syncs cannot save them.
-    let depth = if after == After::PowerCut { Depth::Reopen } else { Depth::Live };
+    let depth = if cache_lies(disk, fault) { Depth::Reopen } else { Depth::Live };
     check_image(&killed, world, after, depth, seed).map_err(|v| v.at("opened after the fault"))?;
     Ok(())
 }
@@ -84,6 +86,13 @@ fn lives(disk: &SimDisk, world: &Rc<World>, fault: Fault, rng: &mut Rng) -> Chec
 /// Pages of unsynced data may be gone, from the page cache too: only what is durable is promised.
 fn syncs_failed(disk: &SimDisk, fault: Fault) -> bool {
     disk.faults_hit() > 0 && matches!(fault.kind, FaultKind::FailedSync(_) | FaultKind::Eio)
+}
+
+/// Clean pages may never reach the disk: until the machine starts anew nothing that is read, or synced, is known to be
+/// there, and no program can tell.
+fn cache_lies(disk: &SimDisk, fault: Fault) -> bool {
+    let lying = matches!(fault.kind, FaultKind::FailedSync(SyncFailure::DroppedClean) | FaultKind::Eio);
+    disk.faults_hit() > 0 && lying
 }
 
 async fn life(
@@ -95,6 +104,9 @@ async fn life(
     rng: &mut Rng,
 ) -> Check {
     for session in 0..2 {
+        if cache_lies(sim, fault) {
+            break;
+        }
         let db = match open(disk, world).await {
             Ok(db) => db,
             Err(error) => {
@@ -138,8 +150,10 @@ fn says_so(what: &str, error: &jdb::Error, sim: &SimDisk) -> Check {
     if sim.faults_hit() == 0 {
         return Err(unexpected(what, error));
     }
-    let fits =
-        matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Corrupt | ErrorKind::Closed);
+    let fits = matches!(
+        error.kind(),
+        ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Corrupt | ErrorKind::Closed | ErrorKind::Stopped
+    );
     if !fits || (error.kind() != ErrorKind::Closed && error.path().is_none()) {
         return Err(Violation(format!("P6: {what} after a fault answers {}", show_error(error))));
     }
