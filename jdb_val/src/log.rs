@@ -16,6 +16,7 @@ use crate::pos::{Links, LogPos};
 use crate::record::Record;
 use crate::replay::{Found, recover};
 use crate::segment::segment_path;
+use crate::tail::{Piece, pieces};
 use crate::turns::Turns;
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
@@ -49,10 +50,13 @@ pub struct LogConfig {
     pub recovery: Recovery,
     /// Most files kept open for reading.
     pub open_files_max: usize,
+    /// Nothing is written, opened for writing or synced: the recovered tail is served as it is, and may be lost when the
+    /// power fails. Appends are refused.
+    pub read_only: bool,
 }
 
 impl Default for LogConfig {
-    /// Segments of 16 MiB, at most 64 open files, in the current directory, of shard 0, with a secret of zeros.
+    /// Segments of 16 MiB, at most 64 open files, in the current directory, of shard 0, with a secret of zeros, for writing.
     fn default() -> Self {
         Self {
             dir: PathBuf::new(),
@@ -61,6 +65,7 @@ impl Default for LogConfig {
             segment_len: 16 << 20,
             recovery: Recovery::Strict,
             open_files_max: 64,
+            read_only: false,
         }
     }
 }
@@ -186,6 +191,8 @@ pub(crate) struct State {
     pub(crate) synced: LogPos,
     /// What new records claim to be synced: `synced`, but for a planted bug.
     pub(crate) claimed: LogPos,
+    /// Pieces of the recovered tail that have to be written again before they can be synced; mostly none.
+    pub(crate) tail: Vec<Piece>,
     pub(crate) next_seq: Option<SeqNo>,
     pub(crate) last_seq: SeqNo,
     pub(crate) ops_written: u64,
@@ -215,12 +222,17 @@ pub struct ValueLog {
 
 impl ValueLog {
     /// Reads the directory, walks the chain from the checkpoint on, and calls `apply` for every record of every whole
-    /// batch, in order, pads and marks too. Syncs the recovered tail and the directory, unless nothing lies behind the
-    /// checkpoint. Writes nothing, needs no space.
+    /// batch, in order, pads and marks too. Then makes the recovered tail durable: what no record proves to have been
+    /// synced is written again in place, for a sync that failed before may have left clean pages that the disk never got,
+    /// and synced with the directory. Needs no space: where writing in place wants some and there is none, the log opens
+    /// all the same, but [`ValueLog::synced`] stays before that tail until a [`ValueLog::sync`] has written it.
+    ///
+    /// With [`LogConfig::read_only`] nothing is written or synced.
     ///
     /// `apply` may have been called before an error is found: then throw away what it made.
     ///
-    /// Cost: the log behind the checkpoint is read once; one small read for each segment there.
+    /// Cost: the log behind the checkpoint is read once; one small read for each segment there; what was written after the
+    /// last sync that a later record knows of is read and written once more.
     ///
     /// # Errors
     /// [`Error::Corrupt`] and [`Error::Missing`] when something is gone that the checkpoint or a later record proves to
@@ -233,18 +245,13 @@ impl ValueLog {
     ) -> Result<(Self, Recovered)> {
         let found = recover(disk, &config, checkpoint, apply).await?;
         let log = Self::of(disk, config, checkpoint, &found);
-        if found.end > checkpoint.replay_from
-            && !planted(Plant::NoTailSync)
-            && !planted(Plant::SyncedBackFromReplay)
-        {
-            for link in &found.chain {
-                let file = disk.open(&log.path(link.number), Mode::ReadWrite).await?;
-                file.sync().await?;
-            }
-            disk.sync_dir(&log.config.dir).await?;
-        }
-        if planted(Plant::SyncedBackFromReplay) {
+        if log.config.read_only {
+            let mut state = log.state.borrow_mut();
+            (state.synced, state.claimed) = (found.proven, found.proven);
+        } else if planted(Plant::SyncedBackFromReplay) {
             log.leave_tail_unsynced(checkpoint).await?;
+        } else if !planted(Plant::NoTailSync) {
+            log.make_tail_durable(pieces(&found.chain, found.proven), found.proven).await?;
         }
         let Found { end, last_seq, records, replayed_len, torn, max_number, dead, damage, .. } = found;
         let recovered = Recovered { end, last_seq, records, replayed_len, torn, max_number, dead, damage };
@@ -282,6 +289,7 @@ impl ValueLog {
             written: found.end,
             synced: found.end,
             claimed: found.end,
+            tail: Vec::new(),
             next_seq: None,
             last_seq: found.last_seq,
             ops_written: 0,
@@ -409,7 +417,11 @@ impl ValueLog {
         segment_path(&self.config.dir, number)
     }
 
+    /// Whether anything may be written.
     pub(crate) fn check_alive(&self) -> Result<()> {
+        if self.config.read_only {
+            return Err(Error::ReadOnly { path: self.config.dir.clone() });
+        }
         if self.poisoned.get() {
             return Err(Error::Poisoned { path: self.config.dir.clone() });
         }

@@ -5,3 +5,4 @@ mod cuts;
 mod damage;
 mod faults;
 mod harness;
+mod tail;

@@ -23,13 +23,19 @@ struct Reach {
 impl ValueLog {
     /// Makes durable everything that was written before this call, and returns the end of what is durable now.
     ///
-    /// Syncs take turns. Dropping the future while it runs poisons the log, as a failure does.
+    /// Syncs take turns. Dropping the future while it runs poisons the log, as a failure does. When the recovered tail
+    /// could not be written again at open for want of space, that is done first: if it fails, nothing else is lost. A log
+    /// open for reading only syncs nothing.
     ///
     /// # Errors
     /// The disk's; [`Error::Poisoned`](crate::Error::Poisoned) after an earlier failure.
     pub async fn sync(&self) -> Result<LogPos> {
         let _turn = self.syncing.take().await;
+        if self.config.read_only {
+            return Ok(self.synced());
+        }
         self.check_alive()?;
+        self.make_up_for_tail().await?;
         let reach = self.reach();
         if reach.target <= self.synced() {
             let mut state = self.state.borrow_mut();
@@ -82,6 +88,7 @@ impl ValueLog {
     }
 
     async fn sync_reach(&self, reach: &Reach) -> Result<()> {
+        self.sync_tail().await?;
         for (number, file) in &reach.files {
             let left_out = planted(Plant::SyncLastSegmentOnly) && *number != reach.target.segment;
             if !left_out && !planted(Plant::NoLogSync) {

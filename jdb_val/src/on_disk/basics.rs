@@ -49,7 +49,7 @@ fn what_was_appended_is_read_back_and_replayed_in_order() {
 }
 
 #[test]
-fn a_group_is_one_write_and_opening_writes_nothing() {
+fn a_group_is_one_write_and_opening_writes_only_the_unproven_tail() {
     let sim = sim(1);
     let disk = Disk::sim(&sim);
     run(&sim, async move {
@@ -71,7 +71,8 @@ fn a_group_is_one_write_and_opening_writes_nothing() {
         let after = disk.counters();
         assert_eq!(
             (after.writes, after.syncs, after.dir_syncs),
-            (before.writes, before.syncs + 1, before.dir_syncs + 1)
+            (before.writes + 1, before.syncs + 1, before.dir_syncs + 1),
+            "the group that no record behind it knows to be synced"
         );
         let checkpoint =
             Checkpoint { replay_from: recovered.end, last_seq: recovered.last_seq, ..Checkpoint::default() };
