@@ -195,13 +195,21 @@ pub(crate) struct State {
     pub(crate) tail: Vec<Piece>,
     pub(crate) next_seq: Option<SeqNo>,
     pub(crate) last_seq: SeqNo,
-    pub(crate) ops_written: u64,
-    pub(crate) ops_synced: u64,
+    /// The larger of the last sequence that a completed sync covers and the last one before this life's first: every later
+    /// life starts above it.
+    pub(crate) seq_floor: SeqNo,
     /// The last record is a mark.
     pub(crate) marked: bool,
     /// The segment of the write that is under way closes behind it.
     pub(crate) seal_behind: bool,
     pub(crate) stats: LogStats,
+}
+
+impl State {
+    /// The last sequence given out in this life; 0 before its start.
+    pub(crate) fn last_given(&self) -> SeqNo {
+        SeqNo::new(self.next_seq.map_or(0, |next| next.get().saturating_sub(1)))
+    }
 }
 
 /// The value log of one shard.
@@ -292,8 +300,7 @@ impl ValueLog {
             tail: Vec::new(),
             next_seq: None,
             last_seq: found.last_seq,
-            ops_written: 0,
-            ops_synced: 0,
+            seq_floor: found.last_seq,
             marked: false,
             seal_behind: false,
             stats: LogStats::default(),
@@ -325,14 +332,20 @@ impl ValueLog {
         Ok(())
     }
 
-    /// Begins this life: its first record gets sequence `first`, which the caller has made durable as the life's start.
+    /// Begins this life: its next record gets sequence `first`, which the caller has made durable as the life's start.
+    ///
+    /// May be called again in the same life with a higher start, also while an append is under way: when failed writes have
+    /// used up so many sequences that [`ValueLog::unsynced_span`] reaches the caller's bound and there is nothing to sync.
     ///
     /// # Panics
-    /// When `first` is not above every sequence in the log.
+    /// When `first` is not above every sequence that is in the log or was given out, [`SeqNo::MAX`] excepted: after that
+    /// start every append fails.
     pub fn start_life(&self, first: SeqNo) {
         let mut state = self.state.borrow_mut();
-        assert!(first > state.last_seq, "a life starts above the last sequence of the one before");
+        let last = state.last_given().max(state.last_seq);
+        assert!(first > last || first == SeqNo::MAX, "a life starts above every sequence given out before");
         state.next_seq = Some(first);
+        state.seq_floor = state.seq_floor.max(SeqNo::new(first.get() - 1));
     }
 
     /// End of what was written: it survives the process.
@@ -347,11 +360,26 @@ impl ValueLog {
         self.state.borrow().synced
     }
 
-    /// Operations given a sequence since the last sync was submitted; marks do not count, failed writes do.
+    /// Distance from the sequences that cannot be lost to the last one given out: how far a power cut now could throw the
+    /// sequences back.
+    ///
+    /// It is the last sequence given out, to records of whatever kind and also in writes that failed or are still under way,
+    /// less the larger of the last sequence that a completed sync covers and the last one before this life's start. 0 before
+    /// [`ValueLog::start_life`].
+    ///
+    /// A caller that appends `n` operations only while `unsynced_span() + n < jump`, and starts the next life at the larger of
+    /// the last sequence it finds and the recorded start, plus `jump`, never gives a sequence out twice. A mark takes one
+    /// sequence without asking, but only while the span is 0: `jump` is at least 2.
+    #[must_use]
+    pub fn unsynced_span(&self) -> u64 {
+        let state = self.state.borrow();
+        state.last_given().get().saturating_sub(state.seq_floor.get())
+    }
+
+    /// [`ValueLog::unsynced_span`] by its earlier name.
     #[must_use]
     pub fn unsynced_ops(&self) -> u64 {
-        let state = self.state.borrow();
-        state.ops_written - state.ops_synced
+        self.unsynced_span()
     }
 
     /// Sequence of the last record in the log.

@@ -5,4 +5,5 @@ mod cuts;
 mod damage;
 mod faults;
 mod harness;
+mod span;
 mod tail;
