@@ -3,7 +3,6 @@
 //! `cargo bench -p jdb_bench --bench memtable`
 //!
 //! For figures against a `BTreeMap` in alternating turns see the example `memtable_vs_btreemap`.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jdb_base::{Kind, SeqNo};

@@ -30,7 +30,7 @@ use crate::arena::Arena;
 use crate::memtable::Entry;
 use entry::EntryRef;
 use jdb_base::{Kind, SeqNo};
-use node::{Node, NodeRef, RUN_LEN, Slot};
+use node::{NODE_LEN, Node, NodeRef, RUN_LEN, Slot};
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -95,8 +95,9 @@ impl Skiplist {
         self.count.get()
     }
 
+    /// Bytes in use, less the first node's: an empty list and one with an entry differ by that entry.
     pub(crate) fn used_len(&self) -> usize {
-        self.arenas.lanes.used_len() + self.arenas.data.used_len()
+        (self.arenas.lanes.used_len() + self.arenas.data.used_len()).saturating_sub(NODE_LEN)
     }
 
     pub(crate) fn held_len(&self) -> usize {
@@ -238,7 +239,8 @@ impl Skiplist {
     fn split<'a>(&'a self, place: Place<'a>, edge: bool, slot: Slot<'a>) -> (Place<'a>, NodeRef<'a>) {
         let Place { node, index, shared } = place;
         // Ascending inserts leave full runs behind them, descending ones before them; others leave two halves.
-        let at = if index == RUN_LEN || edge && index == node.first_bounded(edge) { index } else { RUN_LEN / 2 };
+        let at =
+            if index == RUN_LEN || edge && index == node.first_bounded(edge) { index } else { RUN_LEN / 2 };
         let upper = NodeRef::new(&self.arenas, node.lane());
         node.split_into(at, upper, edge);
         let place = if index <= at && at < RUN_LEN {
@@ -376,7 +378,12 @@ fn lower_bound(node: NodeRef<'_>, range: Range<usize>, target: Target<'_>) -> us
 
 /// Index of the first slot of the range that is not `before` the target, else the range's end.
 #[inline]
-fn bound(node: NodeRef<'_>, mut range: Range<usize>, target: Target<'_>, before: fn(Ordering) -> bool) -> usize {
+fn bound(
+    node: NodeRef<'_>,
+    mut range: Range<usize>,
+    target: Target<'_>,
+    before: fn(Ordering) -> bool,
+) -> usize {
     let from = node.skip().saturating_add(WORD_LEN);
     while !range.is_empty() {
         let middle = range.start.midpoint(range.end);

@@ -21,8 +21,10 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// Most slots of a run. Measured: docs/decision/0001-memtable.md.
-pub(super) const RUN_LEN: usize = 64;
+/// Most slots of a run. Measured: docs/decision/0001-memtable.md. Short in unit tests, so that they see many lanes.
+pub(super) const RUN_LEN: usize = if cfg!(test) { 16 } else { 64 };
+/// Bytes of a node.
+pub(super) const NODE_LEN: usize = size_of::<Node>();
 /// Words that are looked at together: a cache line of them.
 const BLOCK_LEN: usize = 8;
 /// A half of a split run gets new words when its keys share this many bytes of the old ones.
@@ -256,7 +258,8 @@ impl<'a> NodeRef<'a> {
             Slot::Node(_) if index < low => (0, slot.start()),
             Slot::Node(_) => (word_at(slot.key(), self.skip()), slot.start()),
         };
-        if let (Some(word_cell), Some(slot_cell)) = (self.words().get(index), self.fields().slots.get(index)) {
+        if let (Some(word_cell), Some(slot_cell)) = (self.words().get(index), self.fields().slots.get(index))
+        {
             word_cell.set(word);
             slot_cell.set(start);
         }
@@ -349,11 +352,15 @@ impl<'a> NodeRef<'a> {
         let sorted = |a: usize, b: usize| match (self.slot(a), self.slot(b)) {
             (Some(_), Some(_)) if a < low => self.word(a) == Some(0),
             (Some(a), Some(b)) => {
-                jdb_base::key::entry_order(a.id(), b.id()).is_lt() && shared_len(a.key(), b.key(), 0) >= self.skip()
+                jdb_base::key::entry_order(a.id(), b.id()).is_lt()
+                    && shared_len(a.key(), b.key(), 0) >= self.skip()
             }
             _ => true,
         };
-        let word = self.slot(index).filter(|_| index >= low).map_or(Some(0), |slot| Some(word_at(slot.key(), self.skip())));
+        let word = self
+            .slot(index)
+            .filter(|_| index >= low)
+            .map_or(Some(0), |slot| Some(word_at(slot.key(), self.skip())));
         word == self.word(index)
             && sorted(index, index + 1)
             && index.checked_sub(1).is_none_or(|before| sorted(before, index))
