@@ -16,6 +16,7 @@ use std::rc::Rc;
 type Map = BTreeMap<Vec<u8>, (u64, Vec<u8>)>;
 const VALUE: [u8; 12] = *b"twelve bytes";
 
+type Figure = fn(&Round) -> f64;
 const TURN_COUNT: usize = 500;
 const TURNS: usize = 20;
 
@@ -51,7 +52,7 @@ fn main() {
 
     println!("{count} entries, {round_count} rounds; medians in ns an entry");
     println!("{:<18} {:>9} {:>9} {:>7}", "", "memtable", "BTreeMap", "ratio");
-    let rows: [(&str, fn(&Round) -> f64); 7] = [
+    let rows: [(&str, Figure); 7] = [
         ("insert", |round| round.insert),
         ("get", |round| round.get),
         ("get, absent", |round| round.get_absent),
@@ -179,7 +180,7 @@ fn ns(work: impl FnOnce()) -> f64 {
 fn median<T>(rounds: &[T], figure: impl Fn(&T) -> f64) -> f64 {
     let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
     figures.sort_unstable_by(f64::total_cmp);
-    figures[figures.len() / 2]
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
 
 /// Different keys of 24 bytes with their first 8 bytes in common.
