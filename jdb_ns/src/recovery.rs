@@ -13,6 +13,7 @@ use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
+use crate::reserve::Reserve;
 use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
 use jdb_base::{Kind, ValuePtr};
 use jdb_io::plant::{Plant, planted};
@@ -36,6 +37,7 @@ pub(crate) struct Place {
     pub(crate) segment_len: u64,
     pub(crate) recovery: Recovery,
     pub(crate) account: Rc<Account>,
+    pub(crate) reserve: Rc<Reserve>,
     pub(crate) cache: Rc<BlockCache>,
 }
 
@@ -44,7 +46,7 @@ pub(crate) struct Place {
 /// # Errors
 /// Damage to what was durable, named by file and offset; the disk's errors.
 pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Shard>> {
-    let Place { index, dir, disk, secret, segment_len, recovery, account, cache } = place;
+    let Place { index, dir, disk, secret, segment_len, recovery, account, reserve, cache } = place;
     let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index)).await?;
     let mut manifest = Manifest { file: loaded.file, state: loaded.state };
     if !settings.read_only {
@@ -107,6 +109,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         disk,
         settings,
         account: account.clone(),
+        reserve,
         cache,
         log,
         tree,

@@ -18,6 +18,7 @@ use crate::commit::{Committed, Durability, Pending, Reply, Unsynced};
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
+use crate::reserve::Reserve;
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::Event;
 use jdb_io::{BlockCache, Disk};
@@ -55,6 +56,7 @@ pub(crate) struct Shard {
     pub(crate) disk: Disk,
     pub(crate) settings: Settings,
     pub(crate) account: Rc<Account>,
+    pub(crate) reserve: Rc<Reserve>,
     pub(crate) cache: Rc<BlockCache>,
     pub(crate) log: ValueLog,
     pub(crate) tree: Tree,

@@ -90,6 +90,7 @@ impl ValueLog {
         let Some(first) = batches.iter().position(|batch| !batch.is_empty()) else {
             return Ok(Appended { batches: batches.len(), end: self.written(), placed: Vec::new() });
         };
+        self.check_seqs(batches.iter().map(|batch| batch.len() as u64).sum())?;
         let plan = self.plan(batches, first, next_number).await?;
         self.write(plan, batches).await
     }
@@ -108,11 +109,13 @@ impl ValueLog {
         let mark = [Op { kind: RecordKind::Mark, key: Vec::new(), value: bytes::Bytes::new() }];
         let ready = {
             let state = self.state.borrow();
-            state.written == state.synced && !state.marked && !self.needs_segment(state.active, &mark)
+            let all_synced = state.written == state.synced && state.last_given() <= state.seq_floor;
+            all_synced && !state.marked && !self.needs_segment(state.active, &mark)
         };
         if !ready {
             return Ok(false);
         }
+        self.check_seqs(1)?;
         let plan = self.plan(&[&mark], 0, &mut || unreachable!("a mark begins no segment")).await?;
         self.write(plan, &[&mark]).await?;
         Ok(true)
@@ -291,7 +294,7 @@ impl ValueLog {
             for (left, op) in (0..batch.len() as u32).rev().zip(batch) {
                 let at = file_offset + buffer.len() as u64;
                 let offset = (at / UNIT_LEN) as u32;
-                let seq = self.take_seq(op.kind);
+                let seq = self.take_seq();
                 let fields =
                     Fields { kind: op.kind, ops_left: left, seq, synced_back: synced_back(base, offset) };
                 if op.value.len() <= STEP_LEN {
@@ -305,11 +308,17 @@ impl ValueLog {
         placed
     }
 
-    fn take_seq(&self, kind: RecordKind) -> SeqNo {
+    /// Whether this many sequences are left: [`SeqNo::MAX`] is never given out.
+    fn check_seqs(&self, count: u64) -> Result<()> {
+        let next = self.state.borrow().next_seq.expect("start_life comes before the first append").get();
+        let (len, max) = (next.saturating_add(count), SeqNo::MAX.get());
+        if len >= max { Err(Error::TooLarge { what: "sequence", len, max }) } else { Ok(()) }
+    }
+
+    fn take_seq(&self) -> SeqNo {
         let mut state = self.state.borrow_mut();
         let seq = state.next_seq.expect("start_life comes before the first append");
         state.next_seq = Some(seq.plus(1));
-        state.ops_written += u64::from(kind != RecordKind::Mark);
         seq
     }
 }

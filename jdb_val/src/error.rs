@@ -53,6 +53,12 @@ pub enum Error {
         /// The limit.
         max: u64,
     },
+    /// The log was opened for reading only.
+    #[error("{path}: the log is open for reading only")]
+    ReadOnly {
+        /// Directory of the log.
+        path: PathBuf,
+    },
     /// A sync failed before: what is durable is unknown, nothing is written until the log is opened again.
     #[error("{path}: an earlier sync failed; the log must be opened again")]
     Poisoned {
@@ -73,6 +79,7 @@ impl Error {
             Self::Corrupt { path, .. }
             | Self::Missing { path, .. }
             | Self::Unsupported { path, .. }
+            | Self::ReadOnly { path }
             | Self::Poisoned { path } => Some(path),
             Self::TooLarge { .. } => None,
         }

@@ -53,6 +53,7 @@ impl ValueLog {
     /// # Panics
     /// When the segment is still open.
     pub async fn write_footer(&self, number: u32) -> Result<(u64, u32)> {
+        self.check_alive()?;
         let end = self.end_of(number)?;
         let open = self.state.borrow().active.is_some_and(|active| active.number == number);
         assert!(!open, "segment {number} is still open");

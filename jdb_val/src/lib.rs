@@ -35,6 +35,7 @@
 //! | [`pos`] | places in the log; how a record says what was synced |
 //! | `reader` | records of a segment in order, batch by batch |
 //! | `replay`, `proof` | where the log ends; whether that is a torn tail or damage |
+//! | `tail` | what was recovered is made durable |
 //! | [`log`], [`append`], `sync`, `handles` | the open log: state, writing, durability, values by pointer |
 //! | `footer_file`, [`dump`] | footers in their files; a segment in words |
 //!
@@ -62,6 +63,7 @@ pub mod record;
 mod replay;
 pub mod segment;
 mod sync;
+mod tail;
 mod turns;
 
 pub use append::{Appended, Placed};

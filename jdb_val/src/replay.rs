@@ -6,7 +6,7 @@
 //! ([`crate::proof`]); then it is damage.
 //!
 //! Invariants
-//! - Nothing is written here.
+//! - Nothing is written here; what is found is made durable by [`crate::tail`].
 //! - A batch is applied only when no successor can cut it off.
 //!
 //! Format: docs/format/value_log.md.
@@ -14,7 +14,7 @@
 use crate::error::{Error, Result};
 use crate::layout::{FIRST_RECORD, SEGMENT_HEADER_LEN};
 use crate::log::{Checkpoint, LogConfig, Recovery};
-use crate::pos::{Links, LogPos};
+use crate::pos::{Claim, Links, LogPos, resolve};
 use crate::proof;
 use crate::reader::BatchScan;
 use crate::record::Record;
@@ -42,6 +42,8 @@ pub(crate) struct Link {
 pub(crate) struct Found {
     pub(crate) chain: Vec<Link>,
     pub(crate) end: LogPos,
+    /// Everything before this place is durable: the highest one that the checkpoint or a record of the chain proves.
+    pub(crate) proven: LogPos,
     pub(crate) last_seq: SeqNo,
     pub(crate) records: u64,
     pub(crate) replayed_len: u64,
@@ -75,12 +77,24 @@ pub(crate) async fn recover(
 ) -> Result<Found> {
     let files = list(disk, config).await?;
     let headers = read_headers(disk, config, &files, checkpoint.replay_from.segment).await?;
-    let mut walk =
-        Walk { disk, config, checkpoint, files: &files, headers: &headers, damage: None, records: 0, len: 0 };
+    let links = headers.iter().map(|(&number, header)| (number, header.pred)).collect();
+    let mut walk = Walk {
+        disk,
+        config,
+        checkpoint,
+        files: &files,
+        headers: &headers,
+        links,
+        damage: None,
+        proven: checkpoint.replay_from,
+        claim_base: None,
+        records: 0,
+        len: 0,
+    };
     walk.check_sealed()?;
     let (chain, end, last_seq) = walk.chain(apply).await?;
     walk.check_end(&chain, end).await?;
-    let Walk { damage, records, len, .. } = walk;
+    let Walk { damage, proven, records, len, .. } = walk;
     let dead: Vec<u32> = files
         .segments
         .range(checkpoint.replay_from.segment..)
@@ -92,7 +106,7 @@ pub(crate) async fn recover(
     let behind = files.segments.get(&end.segment).is_some_and(|&len| len > end.byte_offset()) && !sealed;
     let torn = behind || dead.iter().any(|&number| number > end.segment);
     let max_number = files.max_number;
-    Ok(Found { chain, end, last_seq, records, replayed_len: len, torn, max_number, dead, damage })
+    Ok(Found { chain, end, proven, last_seq, records, replayed_len: len, torn, max_number, dead, damage })
 }
 
 async fn list(disk: &Disk, config: &LogConfig) -> Result<Files> {
@@ -143,7 +157,11 @@ struct Walk<'a> {
     checkpoint: &'a Checkpoint,
     files: &'a Files,
     headers: &'a BTreeMap<u32, SegmentHeader>,
+    links: Links,
     damage: Option<Error>,
+    proven: LogPos,
+    /// Segment, and distance back less the record's offset, of the claim that was looked at last.
+    claim_base: Option<(u32, i64)>,
     records: u64,
     len: u64,
 }
@@ -301,7 +319,20 @@ impl Walk<'_> {
             self.records += 1;
             apply(&record);
         }
+        self.hear_claim(scan);
         self.len += scan.end() - u64::from(before) * UNIT_LEN;
+    }
+
+    /// Notes the place that the batch's records, which all claim the same one, say to be synced.
+    fn hear_claim(&mut self, scan: &BatchScan) {
+        let Some((at, back)) = scan.claim() else { return };
+        let at = LogPos::new(scan.segment(), (at / UNIT_LEN) as u32);
+        let base = Some((at.segment, i64::from(back) - i64::from(at.offset)));
+        if std::mem::replace(&mut self.claim_base, base) != base
+            && let Claim::Place(synced) = resolve(&self.links, at, back)
+        {
+            self.proven = self.proven.max(synced);
+        }
     }
 
     /// Damage when the checkpoint or a later record proves that more than this was synced.

@@ -156,7 +156,7 @@ fn a_sync_covers_what_was_written_before_it_and_appends_go_on() {
         }
         assert!(appended > 0);
         assert_eq!(answer.get(), Some(before));
-        assert_eq!(log.unsynced_ops(), appended);
+        assert_eq!(log.unsynced_span(), appended);
         assert!(log.synced() < log.written());
     });
 }
