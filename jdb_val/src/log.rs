@@ -376,10 +376,10 @@ impl ValueLog {
         state.last_given().get().saturating_sub(state.seq_floor.get())
     }
 
-    /// [`ValueLog::unsynced_span`] by its earlier name.
+    /// The last sequence given out in this life, also to a write that failed; [`SeqNo::ZERO`] before its start.
     #[must_use]
-    pub fn unsynced_ops(&self) -> u64 {
-        self.unsynced_span()
+    pub fn last_given(&self) -> SeqNo {
+        self.state.borrow().last_given()
     }
 
     /// Sequence of the last record in the log.

@@ -31,9 +31,9 @@ fn what_was_appended_is_read_back_and_replayed_in_order() {
         {
             assert_eq!(log.read(placed.ptr, &batch.key, placed.seq).await.unwrap(), batch.value);
         }
-        assert_eq!((log.unsynced_ops(), log.synced()), (4, LogPos::START));
+        assert_eq!((log.unsynced_span(), log.synced()), (4, LogPos::START));
         assert_eq!(log.sync().await.unwrap(), log.written());
-        assert_eq!(log.unsynced_ops(), 0);
+        assert_eq!(log.unsynced_span(), 0);
         assert!(log.mark().await.unwrap() || log.chain().len() == 2);
         let written = log.written();
         drop(log);

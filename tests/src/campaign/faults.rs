@@ -115,7 +115,8 @@ async fn life(
             }
         };
         let after = if syncs_failed(sim, fault) { After::PowerCut } else { After::Kill };
-        let found = look(&db, world, sim, after).await.map_err(|v| v.at(format!("session {session}, after open")))?;
+        let found =
+            look(&db, world, sim, after).await.map_err(|v| v.at(format!("session {session}, after open")))?;
         let Some(contents) = found else { return Ok(()) };
         let settled = world.oracle.borrow().settle(contents);
         *world.oracle.borrow_mut() = settled;
