@@ -58,7 +58,7 @@ pub struct Appended {
 /// Everything that the next write needs, before it is made.
 struct Plan {
     active: Active,
-    file: Option<File>,
+    file: File,
     header: Option<SegmentHeader>,
     base: Option<i64>,
     batches: usize,
@@ -77,10 +77,12 @@ impl ValueLog {
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a key, value or batch over its limit, nothing is written then; the disk's;
+    /// [`Error::NoNumber`] when `next_number` does not rise or gives [`u32::MAX`], so that there are none left, or
+    /// [`Error::TooLarge`] when there are not enough sequences left, nothing is written then; [`Error::ReadOnly`];
     /// [`Error::Poisoned`].
     ///
     /// # Panics
-    /// Before [`ValueLog::start_life`], or when `next_number` does not rise.
+    /// Before [`ValueLog::start_life`].
     pub async fn append(&self, batches: &[&[Op]], next_number: &mut dyn FnMut() -> u32) -> Result<Appended> {
         for batch in batches {
             check_limits(batch)?;
@@ -116,7 +118,7 @@ impl ValueLog {
             return Ok(false);
         }
         self.check_seqs(1)?;
-        let plan = self.plan(&[&mark], 0, &mut || unreachable!("a mark begins no segment")).await?;
+        let plan = self.plan(&[&mark], 0, &mut || 0).await?;
         self.write(plan, &[&mark]).await?;
         Ok(true)
     }
@@ -156,7 +158,10 @@ impl ValueLog {
             }
             None => {
                 let number = next_number();
-                let header = self.next_header(number);
+                let header = self.next_header(number).inspect_err(|_| {
+                    // Nothing names this segment's end: what fits may still go there.
+                    self.state.borrow_mut().active = active;
+                })?;
                 let opened = self.disk.open(&self.path(number), Mode::CreateNew).await;
                 let file = opened.inspect_err(|_| self.state.borrow_mut().stats.writes_failed += 1)?;
                 (Active { number, offset: FIRST_RECORD, records: 0 }, Some(header), Some(file))
@@ -166,7 +171,7 @@ impl ValueLog {
             Some(file) => file,
             None => self.disk.open(&self.path(active.number), Mode::ReadWrite).await?,
         };
-        let mut plan = Plan { active, file: Some(file), header, base: None, batches: 0, len: 0 };
+        let mut plan = Plan { active, file, header, base: None, batches: 0, len: 0 };
         let mut filled = active;
         for (i, batch) in batches.iter().enumerate() {
             let len = batch_len(batch);
@@ -208,18 +213,22 @@ impl ValueLog {
         }
     }
 
-    fn next_header(&self, number: u32) -> SegmentHeader {
-        let state = self.state.borrow();
-        let newest = state.segments.keys().next_back().copied().unwrap_or(0).max(state.written.segment);
-        assert!(number > newest, "segment {number} does not come after {newest}");
+    /// The header of a new segment, whose number is used up from here on.
+    fn next_header(&self, number: u32) -> Result<SegmentHeader> {
+        let mut state = self.state.borrow_mut();
+        let newest = state.segments.keys().next_back().copied().unwrap_or(0);
+        let newest = newest.max(state.written.segment).max(state.last_number);
+        if number <= newest || number == u32::MAX {
+            return Err(Error::NoNumber { path: self.config.dir.clone(), number, newest });
+        }
+        state.last_number = number;
         let (pred, pred_last_seq) = (state.written, state.last_seq);
-        SegmentHeader { shard: self.config.shard, number, pred, pred_last_seq, features_compatible: 0 }
+        Ok(SegmentHeader { shard: self.config.shard, number, pred, pred_last_seq, features_compatible: 0 })
     }
 
     /// Writes what was planned and makes it part of the log.
     async fn write(&self, plan: Plan, batches: &[&[Op]]) -> Result<Appended> {
         let Plan { active, file, header, base, batches: taken, len } = plan;
-        let file = file.expect("a plan has a file");
         let seed = segment_seed(&self.config.secret, self.config.shard, active.number);
         let mut buffer = std::mem::take(&mut *self.buffer.borrow_mut());
         buffer.clear();

@@ -193,6 +193,8 @@ pub(crate) struct State {
     pub(crate) claimed: LogPos,
     /// Pieces of the recovered tail that have to be written again before they can be synced; mostly none.
     pub(crate) tail: Vec<Piece>,
+    /// The last number that a segment was begun with in this life, whatever became of it.
+    pub(crate) last_number: u32,
     pub(crate) next_seq: Option<SeqNo>,
     pub(crate) last_seq: SeqNo,
     /// The larger of the last sequence that a completed sync covers and the last one before this life's first: every later
@@ -298,6 +300,7 @@ impl ValueLog {
             synced: found.end,
             claimed: found.end,
             tail: Vec::new(),
+            last_number: 0,
             next_seq: None,
             last_seq: found.last_seq,
             seq_floor: found.last_seq,
