@@ -76,7 +76,7 @@ impl Manager {
             sync_interval: options.sync_interval,
             flush_interval: options.flush_interval,
             block_len: options.block_len,
-            life_jump: options.life_jump.max(1),
+            life_jump: options.life_jump.max(2),
             read_only: options.read_only,
         };
         let shards = try_join_all((0..superblock.shard_count).map(|index| {
