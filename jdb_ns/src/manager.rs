@@ -76,7 +76,7 @@ impl Manager {
             life_jump: options.life_jump.max(1),
             read_only: options.read_only,
         };
-        let shards = try_join_all((0..superblock.shard_count).map(|index| {
+        let opened = try_join_all((0..superblock.shard_count).map(|index| {
             let place = Place {
                 index,
                 dir: options.dir.join(filename::shard_dir(index)),
@@ -89,7 +89,15 @@ impl Manager {
             };
             open_shard(place, settings.clone())
         }))
-        .await?;
+        .await;
+        let shards = match opened {
+            Ok(shards) => shards,
+            Err(error) => {
+                // What the other shards had begun: the lock is free when the caller has the error.
+                disk.drain().await;
+                return Err(error);
+            }
+        };
         if !options.read_only {
             for shard in &shards {
                 spawn_tasks(&disk, shard, &lock);
