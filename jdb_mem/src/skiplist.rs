@@ -212,6 +212,11 @@ impl Skiplist {
     fn split_and_insert<'a>(&'a self, top: NodeRef<'a>, place: Place<'a>, entry: EntryRef<'a>) -> Place<'a> {
         let path = path(top, entry.id());
         let (mut slot, mut next) = (Slot::Entry(entry), place);
+        // Ascending inserts leave full runs behind them. Being at a run's end alone does not make an insert ascending:
+        // versions of one key come in before each other, always behind the same run.
+        let last = place.node.entry(RUN_LEN - 1).map(EntryRef::start);
+        let ascending = place.index == RUN_LEN
+            && (place.node.next().is_none() || last == self.finger.get().map(|finger| finger.entry));
         let mut home = None;
         for passed in path.iter().take(usize::from(top.lane()) + 1) {
             let (node, edge) = (passed.node, passed.edge);
@@ -225,7 +230,7 @@ impl Skiplist {
                 home = home.or(Some(next));
                 break;
             }
-            let (at, upper) = self.split(next, edge, slot);
+            let (at, upper) = self.split(next, edge, ascending, slot);
             home = home.or(Some(at));
             slot = Slot::Node(upper);
             if node == top {
@@ -236,11 +241,17 @@ impl Skiplist {
     }
 
     /// Splits a full run in two and puts `slot` where it belongs; returns its place, and the upper node.
-    fn split<'a>(&'a self, place: Place<'a>, edge: bool, slot: Slot<'a>) -> (Place<'a>, NodeRef<'a>) {
+    fn split<'a>(
+        &'a self,
+        place: Place<'a>,
+        edge: bool,
+        ascending: bool,
+        slot: Slot<'a>,
+    ) -> (Place<'a>, NodeRef<'a>) {
         let Place { node, index, shared } = place;
-        // Ascending inserts leave full runs behind them, descending ones before them; others leave two halves.
-        let at =
-            if index == RUN_LEN || edge && index == node.first_bounded(edge) { index } else { RUN_LEN / 2 };
+        let descending = edge && index == node.first_bounded(edge);
+        let whole = index == RUN_LEN && ascending || descending;
+        let at = if whole { index } else { RUN_LEN / 2 };
         let upper = NodeRef::new(&self.arenas, node.lane());
         node.split_into(at, upper, edge);
         let place = if index <= at && at < RUN_LEN {

@@ -61,6 +61,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         shard: u32::from(index),
         segment_len,
         recovery,
+        read_only: settings.read_only,
         ..LogConfig::default()
     };
     let tree = Tree::new(levels(&disk, &dir, &state, &cache));
@@ -103,6 +104,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     if !settings.read_only {
         remove_unknown(&disk, &dir, &state).await?;
     }
+    let dirty_since = (log.synced() < log.written()).then(|| disk.now());
     let found = recovered.last_seq.max(state.last_seq);
     let shard = Rc::new(Shard {
         dir,
@@ -123,8 +125,9 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         queue: RefCell::default(),
         queued: Event::new(),
         unsynced: RefCell::default(),
-        dirty_since: Cell::new(None),
+        dirty_since: Cell::new(dirty_since),
         sync_wanted: Cell::new(false),
+        sync_error: RefCell::new(None),
         mark_due: Cell::new(false),
         sync_due: Event::new(),
         synced: Event::new(),

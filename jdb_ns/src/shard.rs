@@ -81,6 +81,8 @@ pub(crate) struct Shard {
     /// When the oldest unsynced record was written, on the disk's clock.
     pub(crate) dirty_since: Cell<Option<Duration>>,
     pub(crate) sync_wanted: Cell<bool>,
+    /// Why the last sync did not happen although nothing is in doubt: a full disk.
+    pub(crate) sync_error: RefCell<Option<Error>>,
     /// The last sync is not followed by a mark yet.
     pub(crate) mark_due: Cell<bool>,
     /// A sync is wanted, or there is something to sync.
@@ -212,6 +214,11 @@ impl Shard {
             }
             self.want_sync();
             self.synced.wait().await;
+            if self.log.synced() < end
+                && let Some(error) = &*self.sync_error.borrow()
+            {
+                return Err(error.again());
+            }
         }
     }
 

@@ -22,6 +22,15 @@ const DROPS_UNFLUSHED_MAX: usize = 4096;
 /// The writer waits for a flush while this many closed memtables wait.
 const CLOSED_COUNT_MAX: usize = 3;
 
+/// Whether a group may be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Room {
+    /// It may.
+    Ready,
+    /// Only after another start sequence is durable.
+    NewLife,
+}
+
 /// Runs until the shard stops.
 pub(crate) async fn run(shard: Rc<Shard>) {
     while !shard.stopping.get() {
@@ -44,7 +53,10 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             fail_all(queue.iter().map(|p| &p.reply), &error);
             continue;
         }
-        shard.wait_for_room().await;
+        if shard.wait_for_room().await == Room::NewLife {
+            shard.life.set(Life::Unstarted { found: shard.log.last_given() });
+            continue;
+        }
         let group = shard.take_group();
         shard.write_group(group).await;
     }
@@ -79,13 +91,17 @@ impl Shard {
         Ok(())
     }
 
-    /// Waits until fewer operations are unsynced than a life's start jumps over, and until the flusher keeps up.
-    async fn wait_for_room(&self) {
+    /// Waits until the sequences that a power cut may take fit below the next life's start, and until the flusher keeps up.
+    async fn wait_for_room(&self) -> Room {
         let start = self.disk.now();
         let mut waited = false;
         while !self.stopping.get() && self.poison.borrow().is_none() {
-            let unsynced = self.log.unsynced_ops();
+            let unsynced = self.log.unsynced_span();
             if unsynced > 0 && !self.may_be_unsynced(unsynced + self.front_count()) {
+                if self.log.synced() >= self.log.written() {
+                    // Failed writes used them up: no sync can help.
+                    return Room::NewLife;
+                }
                 waited = true;
                 self.want_sync();
                 self.synced.wait().await;
@@ -100,6 +116,7 @@ impl Shard {
             let stalled = self.disk.now().saturating_sub(start);
             self.count(|counts| counts.stalled += stalled);
         }
+        Room::Ready
     }
 
     /// Whether this many operations may be unsynced: a power cut may take them all, and the next life must start above.
@@ -115,7 +132,7 @@ impl Shard {
     fn take_group(&self) -> Vec<Pending> {
         let mut queue = self.queue.borrow_mut();
         let mut group: Vec<Pending> = Vec::new();
-        let (mut len, mut unsynced) = (0, self.log.unsynced_ops());
+        let (mut len, mut unsynced) = (0, self.log.unsynced_span());
         while let Some(pending) = queue.front() {
             len += pending.len;
             unsynced += pending.ops.len() as u64;

@@ -40,7 +40,7 @@
 //! | `footer_file`, [`dump`] | footers in their files; a segment in words |
 //!
 //! What is absent on purpose: no index (the tree's), no collection (the shard's), no namespaces beyond the first bytes of
-//! a key, no repair in place: nothing is ever changed or cut, a later header leaves out what shall not exist.
+//! a key, no repair in place: nothing in the log is ever changed or cut, a later header leaves out what shall not exist.
 //!
 //! The caller makes three promises: a segment's number is larger than every number in the directory and the MANIFEST; a
 //! life's first sequence is durable before [`ValueLog::start_life`]; a checkpoint lies at or before [`ValueLog::synced`].

@@ -193,11 +193,17 @@ pub(crate) struct State {
     pub(crate) claimed: LogPos,
     /// Pieces of the recovered tail that have to be written again before they can be synced; mostly none.
     pub(crate) tail: Vec<Piece>,
+    /// The last number that a segment was begun with in this life, whatever became of it.
+    pub(crate) last_number: u32,
     pub(crate) next_seq: Option<SeqNo>,
     pub(crate) last_seq: SeqNo,
     /// The larger of the last sequence that a completed sync covers and the last one before this life's first: every later
     /// life starts above it.
     pub(crate) seq_floor: SeqNo,
+    /// The old segment that a write goes to just now.
+    pub(crate) writing_to: Option<u32>,
+    /// New segments whose write was given up: dead files, to be removed by the next append.
+    pub(crate) given_up: Vec<u32>,
     /// The last record is a mark.
     pub(crate) marked: bool,
     /// The segment of the write that is under way closes behind it.
@@ -298,9 +304,12 @@ impl ValueLog {
             synced: found.end,
             claimed: found.end,
             tail: Vec::new(),
+            last_number: 0,
             next_seq: None,
             last_seq: found.last_seq,
             seq_floor: found.last_seq,
+            writing_to: None,
+            given_up: Vec::new(),
             marked: false,
             seal_behind: false,
             stats: LogStats::default(),
@@ -376,10 +385,10 @@ impl ValueLog {
         state.last_given().get().saturating_sub(state.seq_floor.get())
     }
 
-    /// [`ValueLog::unsynced_span`] by its earlier name.
+    /// The last sequence given out in this life, also to a write that failed; [`SeqNo::ZERO`] before its start.
     #[must_use]
-    pub fn unsynced_ops(&self) -> u64 {
-        self.unsynced_span()
+    pub fn last_given(&self) -> SeqNo {
+        self.state.borrow().last_given()
     }
 
     /// Sequence of the last record in the log.
@@ -398,7 +407,7 @@ impl ValueLog {
     #[must_use]
     pub fn chain(&self) -> Vec<ChainSegment> {
         let state = self.state.borrow();
-        let open = state.active.as_ref().map(|active| active.number);
+        let open = state.active.map(|active| active.number).or(state.writing_to);
         let segments = state.segments.iter();
         segments
             .map(|(&number, segment)| {
@@ -419,11 +428,13 @@ impl ValueLog {
     /// Forgets a segment whose values have moved: it can no longer be read, its file handle closes.
     ///
     /// # Panics
-    /// When it is open or not synced.
+    /// When it is the newest one or not synced.
     pub fn forget(&self, number: u32) {
         let mut state = self.state.borrow_mut();
         let removed = state.segments.remove(&number);
-        assert!(removed.is_none_or(|segment| segment.file.is_none()), "segment {number} is in use");
+        let synced = |segment: Segment| LogPos::new(number, segment.end) <= state.synced;
+        let newest = number == state.written.segment;
+        assert!(!newest && removed.is_none_or(synced), "segment {number} is in use");
         self.handles.remove(number);
     }
 

@@ -50,16 +50,15 @@ impl ValueLog {
         std::mem::forget(poison);
         let target = if planted(Plant::SyncReachAtCompletion) { self.written() } else { reach.target };
         let mut state = self.state.borrow_mut();
-        let open = state.active.map(|active| active.number);
-        for (number, _) in reach.files {
-            let Some(segment) = state.segments.get_mut(&number) else { continue };
-            segment.named = true;
-            // A write that is under way has taken the segment out of `active`; the newest one therefore stays held.
-            if open != Some(number)
-                && LogPos::new(number, segment.end) <= target
-                && number < target.segment
-                && let Some(file) = segment.file.take()
-            {
+        for (number, _) in &reach.files {
+            if let Some(segment) = state.segments.get_mut(number) {
+                segment.named = true;
+            }
+        }
+        // The newest segment stays held. The one that the last sync ended in may have got a successor since.
+        let before = state.synced.segment.min(target.segment);
+        for (&number, segment) in state.segments.range_mut(before..target.segment) {
+            if let Some(file) = segment.file.take() {
                 self.handles.insert(number, file);
             }
         }

@@ -158,7 +158,7 @@ impl ManifestFile {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when the edit does not fit the state, [`Error::TooLarge`]: nothing was written.
-    /// [`Error::Io`], [`Error::Poisoned`]: `state` is as it was. [`Error::ReadOnly`] when a later version wrote the file
+    /// [`Error::Io`], [`Error::Poisoned`]: `state` is as it was. [`Error::Unsupported`] when a later version wrote the file
     /// with a feature that forbids writing.
     pub async fn commit(&mut self, state: &mut State, edit: &Edit) -> Result<()> {
         state.check(edit).map_err(|fault| fault.at(&self.path, self.len))?;
@@ -277,9 +277,7 @@ impl ManifestFile {
     /// Before a write or sync: if its future is dropped, the file stays poisoned.
     fn enter(&mut self) -> Result<Status> {
         self.check_healthy()?;
-        if self.header.features.forbid_writing() {
-            return Err(Error::ReadOnly);
-        }
+        self.header.features.check_writable(&self.path)?;
         let dropped = Status::Poisoned("an operation that was given up before its end".into());
         Ok(std::mem::replace(&mut self.status, dropped))
     }

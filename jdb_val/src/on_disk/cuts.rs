@@ -368,6 +368,13 @@ fn campaign(seed: u64, total: &mut Counts) -> Option<String> {
                 chance.below(20),
             );
             disk.inject(Fault { at, kind, repeat: Repeat::Once });
+            // Cleaning up behind a failed write is best effort: the log does not depend on it.
+            if chance.below(4) > 0 {
+                for kind in [OpKind::SetLen, OpKind::Remove] {
+                    let at = At::NthOf(kind, 0);
+                    disk.inject(Fault { at, kind: FaultKind::Eio, repeat: Repeat::Forever });
+                }
+            }
         }
         let sync_fails = chance.below(12) == 0;
         world.borrow_mut().sync_fails = sync_fails;
