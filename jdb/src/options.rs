@@ -61,12 +61,15 @@ pub struct Tuning {
     /// How far the sequences of a life start above those of the life before, and how many operations may be unsynced;
     /// default 2^24.
     pub life_jump: Option<u64>,
+    /// Room that is given up when the disk is full, so that deletes still fit; default 1 MiB, 0 for none.
+    pub reserve_len: Option<u64>,
 }
 
 const SEGMENT_LEN: u64 = 16 << 20;
 const UNFLUSHED_LEN: u64 = 128 << 20;
 const BLOCK_LEN: usize = 4096;
 const LIFE_JUMP: u64 = 1 << 24;
+const RESERVE_LEN: u64 = 1 << 20;
 
 impl Options {
     /// The defaults for a database in `path`.
@@ -115,6 +118,7 @@ impl Options {
             unflushed_len: self.tuning.unflushed_len.unwrap_or(UNFLUSHED_LEN),
             block_len: self.tuning.block_len.unwrap_or(BLOCK_LEN),
             life_jump: self.tuning.life_jump.unwrap_or(LIFE_JUMP),
+            reserve_len: self.tuning.reserve_len.unwrap_or(RESERVE_LEN),
         };
         Ok((disk, self.durability, options))
     }

@@ -50,6 +50,6 @@ mod tests {
     #[test]
     fn sums_are_pinned() {
         assert_eq!(crc32(0, &[b"123456789"]), 0xcbf4_3926);
-        assert_eq!(Seed::of(b"jdb").at(4096), 0x45e4_71ea, "the hash of on-disk seeds changed");
+        assert_eq!(Seed::of(b"jdb").at(4096), 0x625c_40cf, "the hash of on-disk seeds changed");
     }
 }

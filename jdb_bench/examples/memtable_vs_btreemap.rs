@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::rc::Rc;
 
+/// One of a round's figures.
+type Figure = fn(&Round) -> f64;
 type Map = BTreeMap<Vec<u8>, (u64, Vec<u8>)>;
 const VALUE: [u8; 12] = *b"twelve bytes";
 
@@ -51,7 +53,7 @@ fn main() {
 
     println!("{count} entries, {round_count} rounds; medians in ns an entry");
     println!("{:<18} {:>9} {:>9} {:>7}", "", "memtable", "BTreeMap", "ratio");
-    let rows: [(&str, fn(&Round) -> f64); 7] = [
+    let rows: [(&str, Figure); 7] = [
         ("insert", |round| round.insert),
         ("get", |round| round.get),
         ("get, absent", |round| round.get_absent),
@@ -169,7 +171,6 @@ fn walk_map<'a>(entries: impl Iterator<Item = (&'a Vec<u8>, &'a (u64, Vec<u8>))>
     }
 }
 
-#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a stopwatch outside of the engine")]
 fn ns(work: impl FnOnce()) -> f64 {
     let start = std::time::Instant::now();
     work();
@@ -177,9 +178,7 @@ fn ns(work: impl FnOnce()) -> f64 {
 }
 
 fn median<T>(rounds: &[T], figure: impl Fn(&T) -> f64) -> f64 {
-    let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-    figures.sort_unstable_by(f64::total_cmp);
-    figures[figures.len() / 2]
+    jdb_bench::median(rounds.iter().map(figure).collect())
 }
 
 /// Different keys of 24 bytes with their first 8 bytes in common.

@@ -27,6 +27,9 @@ struct Args {
     /// Of these rows, how many are put after the last flush and are only in the log when the process is killed.
     #[arg(long, default_value_t = 100_000)]
     unflushed: u64,
+    /// Shards.
+    #[arg(long, default_value_t = 8)]
+    shards: u16,
     /// Rounds.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -41,7 +44,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let rows = Rows { count: args.rows, ns_count: args.namespaces, value_len: args.value_len };
     if let Some(path) = &args.child {
-        return block_on(child(path, rows, args.rows - args.unflushed));
+        return block_on(child(path, rows, args.rows.saturating_sub(args.unflushed), args.shards));
     }
     let dir = tempfile::tempdir_in(args.dir.clone().unwrap_or_else(std::env::temp_dir))?;
     let (mut kill_ms, mut kill_rate, mut clean_ms) = (vec![], vec![], vec![]);
@@ -105,8 +108,8 @@ fn fill_and_kill(path: &Path) -> Result<()> {
 }
 
 /// Fills, flushes after `flushed` rows, puts the rest, says so and waits for its end.
-async fn child(path: &Path, rows: Rows, flushed: u64) -> Result<()> {
-    let db = jdb::open(Options::at(path)).await?;
+async fn child(path: &Path, rows: Rows, flushed: u64, shards: u16) -> Result<()> {
+    let db = jdb::open(Options { shards, ..Options::at(path) }).await?;
     let load = Load { batch_count: 1, in_flight: 64, durability: Durability::Os };
     fill(&db, rows, 0..flushed, load).await?;
     db.flush().await?;

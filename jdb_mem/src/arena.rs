@@ -70,8 +70,7 @@ impl Arena {
         self.held_len.get()
     }
 
-    /// Gives one chunk back; false when none is left. Whoever calls it has let go of everything in the arena, which
-    /// `&mut` alone does not show.
+    /// Gives one chunk back; false when none is left.
     ///
     /// # Safety
     /// Nothing that was allocated here is used again.

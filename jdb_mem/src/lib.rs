@@ -3,7 +3,7 @@
 //! | module | idea |
 //! |---|---|
 //! | `arena` | memory that is only added to and is given back chunk by chunk |
-//! | `skiplist` | sorted runs of entries under towers of links; comparisons on 8-byte words |
+//! | `skiplist` | sorted runs of entries under lanes of runs; comparisons on 8-byte words |
 //! | `memtable` | [`Memtable`]: insert, point read, size |
 //! | `cursor` | [`Cursor`]: both directions, valid while entries are added |
 //!

@@ -83,13 +83,14 @@ impl Memtable {
 
     /// Bytes in use for entries and nodes, padding included: what to compare with a limit on the table's size.
     ///
-    /// It grows by about 40 bytes beside key and value an entry, and the first entry adds about 1 KiB at once.
+    /// An entry takes 16 bytes beside key and value, and about 25 more for its share of a node; the first node
+    /// (1.1 KiB) is not counted, so that small limits mean something.
     #[must_use]
     pub fn arena_len(&self) -> usize {
         self.list.used_len()
     }
 
-    /// Bytes held from the allocator: [`Memtable::arena_len`] and the free end of the newest chunk (up to 256 KiB).
+    /// Bytes held from the allocator: all in use, and the free ends of the newest chunks (up to 512 KiB in all).
     #[must_use]
     pub fn held_len(&self) -> usize {
         self.list.held_len()

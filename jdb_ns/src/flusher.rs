@@ -46,7 +46,9 @@ pub(crate) async fn run(shard: Rc<Shard>) {
                 *shard.flush_error.borrow_mut() = None;
                 shard.count(|counts| counts.flushes += 1);
                 shard.flushed.notify();
+                shard.reserve.restore().await;
             }
+            Err(error) if error.is_no_space() && shard.reserve.give_up().await => {}
             Err(error) => {
                 *shard.flush_error.borrow_mut() = Some(error);
                 shard.flushed.notify();

@@ -9,6 +9,7 @@
 //! | [`read`] | point reads and scans |
 //! | [`drops`] | what namespace drops hide |
 //! | `account` | one budget for all memtables |
+//! | `reserve` | room for deletes and a flush on a full disk |
 //! | [`manifest`], [`superblock`], [`filename`] | formats |
 //!
 //! One `Manager` belongs to one thread. A shard owns every mutation: dropping a caller's future drops only its answer.
@@ -24,6 +25,7 @@ pub mod manager;
 pub mod manifest;
 pub mod read;
 mod recovery;
+mod reserve;
 mod shard;
 pub mod stats;
 pub mod superblock;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::filename;
 use crate::read::Scan;
 use crate::recovery::{Place, open_shard};
+use crate::reserve::Reserve;
 use crate::shard::{Settings, Shard};
 use crate::stats::{ShardStats, Stats};
 use crate::superblock::Superblock;
@@ -39,6 +40,7 @@ pub struct Options {
     pub unflushed_len: u64,
     pub block_len: usize,
     pub life_jump: u64,
+    pub reserve_len: u64,
 }
 
 /// Shortest segments: header and a record.
@@ -67,13 +69,14 @@ impl Manager {
         let (lock, superblock) = create::open_or_create(&disk, &options).await?;
         let lock = Rc::new(lock);
         let account = Rc::new(Account::new(options.memtable_len, options.unflushed_len));
+        let reserve = Rc::new(Reserve::open(&disk, &options.dir, options.reserve_len).await?);
         let cache = Rc::new(BlockCache::new(options.memory as u64 / 4));
         let settings = Settings {
             inline_max: options.inline_max,
             sync_interval: options.sync_interval,
             flush_interval: options.flush_interval,
             block_len: options.block_len,
-            life_jump: options.life_jump.max(1),
+            life_jump: options.life_jump.max(2),
             read_only: options.read_only,
         };
         let opened = try_join_all((0..superblock.shard_count).map(|index| {
@@ -85,6 +88,7 @@ impl Manager {
                 segment_len: options.segment_len,
                 recovery: options.recovery,
                 account: account.clone(),
+                reserve: reserve.clone(),
                 cache: cache.clone(),
             };
             open_shard(place, settings.clone())

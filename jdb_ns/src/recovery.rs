@@ -13,6 +13,7 @@ use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
+use crate::reserve::Reserve;
 use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
 use jdb_base::{Kind, ValuePtr};
 use jdb_io::plant::{Plant, planted};
@@ -36,6 +37,7 @@ pub(crate) struct Place {
     pub(crate) segment_len: u64,
     pub(crate) recovery: Recovery,
     pub(crate) account: Rc<Account>,
+    pub(crate) reserve: Rc<Reserve>,
     pub(crate) cache: Rc<BlockCache>,
 }
 
@@ -44,7 +46,7 @@ pub(crate) struct Place {
 /// # Errors
 /// Damage to what was durable, named by file and offset; the disk's errors.
 pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Shard>> {
-    let Place { index, dir, disk, secret, segment_len, recovery, account, cache } = place;
+    let Place { index, dir, disk, secret, segment_len, recovery, account, reserve, cache } = place;
     let mode = if settings.read_only { Mode::Read } else { Mode::ReadWrite };
     let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index), mode).await?;
     let mut manifest = Manifest { file: loaded.file, state: loaded.state };
@@ -60,6 +62,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         shard: u32::from(index),
         segment_len,
         recovery,
+        read_only: settings.read_only,
         ..LogConfig::default()
     };
     let tree = Tree::new(levels(&disk, &dir, &state, &cache));
@@ -102,12 +105,14 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     if !settings.read_only {
         remove_unknown(&disk, &dir, &state).await?;
     }
+    let dirty_since = (log.synced() < log.written()).then(|| disk.now());
     let found = recovered.last_seq.max(state.last_seq);
     let shard = Rc::new(Shard {
         dir,
         disk,
         settings,
         account: account.clone(),
+        reserve,
         cache,
         log,
         tree,
@@ -121,8 +126,9 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         queue: RefCell::default(),
         queued: Event::new(),
         unsynced: RefCell::default(),
-        dirty_since: Cell::new(None),
+        dirty_since: Cell::new(dirty_since),
         sync_wanted: Cell::new(false),
+        sync_error: RefCell::new(None),
         mark_due: Cell::new(false),
         sync_due: Event::new(),
         synced: Event::new(),

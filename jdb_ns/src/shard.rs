@@ -18,6 +18,7 @@ use crate::commit::{Committed, Durability, Pending, Reply, Unsynced};
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
+use crate::reserve::Reserve;
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::Event;
 use jdb_io::{BlockCache, Disk};
@@ -55,6 +56,7 @@ pub(crate) struct Shard {
     pub(crate) disk: Disk,
     pub(crate) settings: Settings,
     pub(crate) account: Rc<Account>,
+    pub(crate) reserve: Rc<Reserve>,
     pub(crate) cache: Rc<BlockCache>,
     pub(crate) log: ValueLog,
     pub(crate) tree: Tree,
@@ -79,6 +81,8 @@ pub(crate) struct Shard {
     /// When the oldest unsynced record was written, on the disk's clock.
     pub(crate) dirty_since: Cell<Option<Duration>>,
     pub(crate) sync_wanted: Cell<bool>,
+    /// Why the last sync did not happen although nothing is in doubt: a full disk.
+    pub(crate) sync_error: RefCell<Option<Error>>,
     /// The last sync is not followed by a mark yet.
     pub(crate) mark_due: Cell<bool>,
     /// A sync is wanted, or there is something to sync.
@@ -210,6 +214,11 @@ impl Shard {
             }
             self.want_sync();
             self.synced.wait().await;
+            if self.log.synced() < end
+                && let Some(error) = &*self.sync_error.borrow()
+            {
+                return Err(error.again());
+            }
         }
     }
 

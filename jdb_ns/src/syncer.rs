@@ -1,5 +1,6 @@
 //! The syncer of a shard: one sync for all that wait, and one at least every sync interval while something is unsynced.
 
+use crate::commit::fail_all;
 use crate::error::Error;
 use crate::shard::Shard;
 use futures::future::{Either, select};
@@ -68,13 +69,26 @@ impl Shard {
         self.dirty_since.set(None);
         match self.log.sync().await {
             Ok(end) => {
+                *self.sync_error.borrow_mut() = None;
                 self.count(|counts| counts.syncs += 1);
                 self.mark_due.set(true);
                 self.answer_synced(end);
                 self.synced.notify();
             }
+            Err(error) if error.is_no_space() && !self.log.is_poisoned() => {
+                self.sync_later(&Error::from(error))
+            }
             Err(error) => self.poison(&Error::from(error)),
         }
+    }
+
+    /// The recovered tail could not be written again for want of room: nothing is in doubt, only not durable yet.
+    fn sync_later(&self, error: &Error) {
+        *self.sync_error.borrow_mut() = Some(error.again());
+        self.dirty_since.set(Some(self.disk.now()));
+        let waiting = std::mem::take(&mut *self.unsynced.borrow_mut());
+        fail_all(waiting.iter().map(|u| &u.reply), error);
+        self.synced.notify();
     }
 
     fn answer_synced(self: &Rc<Self>, end: LogPos) {

@@ -21,8 +21,15 @@ const GROUP_COUNT_MAX: usize = 1024;
 const DROPS_UNFLUSHED_MAX: usize = 4096;
 /// The writer waits for a flush while this many closed memtables wait.
 const CLOSED_COUNT_MAX: usize = 3;
-/// With a full disk, deletes go on until this many closed memtables wait.
-const CLOSED_COUNT_MAX_FULL: usize = 8;
+
+/// Whether a group may be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Room {
+    /// It may.
+    Ready,
+    /// Only after another start sequence is durable.
+    NewLife,
+}
 
 /// Runs until the shard stops.
 pub(crate) async fn run(shard: Rc<Shard>) {
@@ -41,12 +48,15 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             }
             continue;
         }
-        if let Err(error) = shard.start_life().await {
+        if let Err(error) = shard.start_life_with_room().await {
             let queue = std::mem::take(&mut *shard.queue.borrow_mut());
             fail_all(queue.iter().map(|p| &p.reply), &error);
             continue;
         }
-        shard.wait_for_room().await;
+        if shard.wait_for_room().await == Room::NewLife {
+            shard.life.set(Life::Unstarted { found: shard.log.last_given() });
+            continue;
+        }
         let group = shard.take_group();
         shard.write_group(group).await;
     }
@@ -81,13 +91,17 @@ impl Shard {
         Ok(())
     }
 
-    /// Waits until fewer operations are unsynced than a life's start jumps over, and until the flusher keeps up.
-    async fn wait_for_room(&self) {
+    /// Waits until the sequences that a power cut may take fit below the next life's start, and until the flusher keeps up.
+    async fn wait_for_room(&self) -> Room {
         let start = self.disk.now();
         let mut waited = false;
         while !self.stopping.get() && self.poison.borrow().is_none() {
-            let unsynced = self.log.unsynced_ops();
+            let unsynced = self.log.unsynced_span();
             if unsynced > 0 && !self.may_be_unsynced(unsynced + self.front_count()) {
+                if self.log.synced() >= self.log.written() {
+                    // Failed writes used them up: no sync can help.
+                    return Room::NewLife;
+                }
                 waited = true;
                 self.want_sync();
                 self.synced.wait().await;
@@ -102,6 +116,7 @@ impl Shard {
             let stalled = self.disk.now().saturating_sub(start);
             self.count(|counts| counts.stalled += stalled);
         }
+        Room::Ready
     }
 
     /// Whether this many operations may be unsynced: a power cut may take them all, and the next life must start above.
@@ -117,7 +132,7 @@ impl Shard {
     fn take_group(&self) -> Vec<Pending> {
         let mut queue = self.queue.borrow_mut();
         let mut group: Vec<Pending> = Vec::new();
-        let (mut len, mut unsynced) = (0, self.log.unsynced_ops());
+        let (mut len, mut unsynced) = (0, self.log.unsynced_span());
         while let Some(pending) = queue.front() {
             len += pending.len;
             unsynced += pending.ops.len() as u64;
@@ -133,8 +148,11 @@ impl Shard {
 
     /// Writes a group, in as many parts as segments want, inserts each part and answers.
     async fn write_group(self: &Rc<Self>, mut group: Vec<Pending>) {
-        if let Some(error) = self.refuse_when_full(&group) {
-            return fail_all(group.iter().map(|p| &p.reply), &error);
+        if self.reserve.is_given_up() {
+            self.reserve.restore().await;
+        }
+        if let Some(error) = self.refuses_puts() {
+            group = fail_puts(group, &error);
         }
         while !group.is_empty() {
             let batches: Vec<&[Op]> = group.iter().map(|pending| pending.ops.as_slice()).collect();
@@ -152,6 +170,11 @@ impl Shard {
                 }
                 Err(error) => {
                     let error = Error::from(error);
+                    if error.is_no_space() && self.reserve.give_up().await {
+                        // What only takes away gets the room that was kept for it.
+                        group = fail_puts(group, &error);
+                        continue;
+                    }
                     fail_all(group.iter().map(|p| &p.reply), &error);
                     if self.log.is_poisoned() {
                         self.poison(&error);
@@ -162,13 +185,21 @@ impl Shard {
         }
     }
 
-    /// The error of a group that would add values while the flusher has no room for them.
-    fn refuse_when_full(&self, group: &[Pending]) -> Option<Error> {
+    /// The error of puts while the disk has no room for them.
+    fn refuses_puts(&self) -> Option<Error> {
+        if self.reserve.is_given_up() {
+            return Some(Error::NoSpace { path: self.dir.clone() });
+        }
         let error = self.flush_error.borrow();
-        let error = error.as_ref()?;
-        let closed = self.closed.borrow().len();
-        let puts = group.iter().flat_map(|p| &p.ops).any(|op| op.kind == RecordKind::Put);
-        (closed >= CLOSED_COUNT_MAX_FULL || (puts && closed >= CLOSED_COUNT_MAX)).then(|| error.again())
+        error.as_ref().filter(|_| self.closed.borrow().len() >= CLOSED_COUNT_MAX).map(Error::again)
+    }
+
+    /// [`Shard::start_life`], with the room that is kept for a full disk.
+    async fn start_life_with_room(&self) -> Result<()> {
+        match self.start_life().await {
+            Err(error) if error.is_no_space() && self.reserve.give_up().await => self.start_life().await,
+            started => started,
+        }
     }
 
     /// Puts written commits into the memtable and makes them visible, all at once.
@@ -263,6 +294,14 @@ impl Shard {
             fail_all(unsynced.iter().map(|u| &u.reply), &error);
         }
     }
+}
+
+/// Fails the commits that put something; gives back the others.
+fn fail_puts(group: Vec<Pending>, error: &Error) -> Vec<Pending> {
+    let puts = |pending: &Pending| pending.ops.iter().any(|op| op.kind == RecordKind::Put);
+    let (puts, rest): (Vec<_>, Vec<_>) = group.into_iter().partition(puts);
+    fail_all(puts.iter().map(|p| &p.reply), error);
+    rest
 }
 
 /// The operation that drops everything in `ns`: a record whose value says from which sequence (exclusive) up to which; 0

@@ -13,6 +13,7 @@ use crate::pos::{LogPos, base_distance, synced_back};
 use crate::reader::STEP_LEN;
 use crate::record::{Fields, Op, RecordKind, encode, encode_header, record_len};
 use crate::segment::{SegmentHeader, segment_seed};
+use crate::turns::Turn;
 use jdb_base::checksum::{Seed, crc32};
 use jdb_base::key::{BATCH_COUNT_MAX, VALUE_LEN_MAX};
 use jdb_base::pages::UNIT_LEN;
@@ -55,10 +56,41 @@ pub struct Appended {
     pub placed: Vec<Placed>,
 }
 
+/// A write from its plan to its end, whatever that is: dropped before [`UnderWay::done`], it leaves the log as if it had
+/// never begun.
+struct UnderWay<'a> {
+    log: &'a ValueLog,
+    number: u32,
+    is_new: bool,
+    done: bool,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(log: &'a ValueLog, number: u32, is_new: bool) -> Self {
+        log.state.borrow_mut().writing_to = (!is_new).then_some(number);
+        Self { log, number, is_new, done: false }
+    }
+
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut state = self.log.state.borrow_mut();
+        state.writing_to = None;
+        if !self.done && self.is_new {
+            state.given_up.push(self.number);
+        }
+    }
+}
+
 /// Everything that the next write needs, before it is made.
-struct Plan {
+struct Plan<'a> {
+    under_way: UnderWay<'a>,
     active: Active,
-    file: Option<File>,
+    file: File,
     header: Option<SegmentHeader>,
     base: Option<i64>,
     batches: usize,
@@ -73,23 +105,26 @@ impl ValueLog {
     ///
     /// After an error none of these batches is in the log now; the next append begins a new segment that leaves them
     /// out. Only when power or process fail before that one is written may some of them, from the front, be found again.
-    /// The file of a segment whose creation failed may stay behind; it is dead.
+    /// What a failed write left behind is removed again, as far as the disk lets: a new segment's file, and what lies behind
+    /// the end of an old one. A dropped future is a failed write; the file it may leave behind is removed by the next append.
     ///
     /// # Errors
     /// [`Error::TooLarge`] for a key, value or batch over its limit, nothing is written then; the disk's;
+    /// [`Error::NoNumber`] when `next_number` does not rise or gives [`u32::MAX`], so that there are none left, or
+    /// [`Error::TooLarge`] when there are not enough sequences left, nothing is written then; [`Error::ReadOnly`];
     /// [`Error::Poisoned`].
     ///
     /// # Panics
-    /// Before [`ValueLog::start_life`], or when `next_number` does not rise.
+    /// Before [`ValueLog::start_life`].
     pub async fn append(&self, batches: &[&[Op]], next_number: &mut dyn FnMut() -> u32) -> Result<Appended> {
         for batch in batches {
             check_limits(batch)?;
         }
-        let _turn = self.writing.take().await;
-        self.check_alive()?;
+        let _turn = self.begin_turn().await?;
         let Some(first) = batches.iter().position(|batch| !batch.is_empty()) else {
             return Ok(Appended { batches: batches.len(), end: self.written(), placed: Vec::new() });
         };
+        self.check_seqs(batches.iter().map(|batch| batch.len() as u64).sum())?;
         let plan = self.plan(batches, first, next_number).await?;
         self.write(plan, batches).await
     }
@@ -103,19 +138,28 @@ impl ValueLog {
     /// # Errors
     /// Those of [`ValueLog::append`].
     pub async fn mark(&self) -> Result<bool> {
-        let _turn = self.writing.take().await;
-        self.check_alive()?;
+        let _turn = self.begin_turn().await?;
         let mark = [Op { kind: RecordKind::Mark, key: Vec::new(), value: bytes::Bytes::new() }];
         let ready = {
             let state = self.state.borrow();
-            state.written == state.synced && !state.marked && !self.needs_segment(state.active, &mark)
+            let all_synced = state.written == state.synced && state.last_given() <= state.seq_floor;
+            all_synced && !state.marked && !self.needs_segment(state.active, &mark)
         };
         if !ready {
             return Ok(false);
         }
-        let plan = self.plan(&[&mark], 0, &mut || unreachable!("a mark begins no segment")).await?;
+        self.check_seqs(1)?;
+        let plan = self.plan(&[&mark], 0, &mut || 0).await?;
         self.write(plan, &[&mark]).await?;
         Ok(true)
+    }
+
+    async fn begin_turn(&self) -> Result<Turn<'_>> {
+        let turn = self.writing.take().await;
+        // A seal during a write that failed or was given up has been obeyed: no segment is open.
+        self.state.borrow_mut().seal_behind = false;
+        self.check_alive()?;
+        Ok(turn)
     }
 
     /// Closes the open segment: the next append begins a new one.
@@ -143,27 +187,35 @@ impl ValueLog {
         batches: &[&[Op]],
         first: usize,
         next_number: &mut dyn FnMut() -> u32,
-    ) -> Result<Plan> {
+    ) -> Result<Plan<'_>> {
+        self.remove_given_up().await;
         // Taken out: whatever happens from here to the end of the write, nothing more goes to this place.
         let active = self.state.borrow_mut().active.take();
         let first_batch = batches.get(first).copied().unwrap_or_default();
-        let (active, header, file) = match active.filter(|_| !self.needs_segment(active, first_batch)) {
-            Some(active) => {
-                (active, None, self.state.borrow().segments.get(&active.number).and_then(|s| s.file.clone()))
-            }
-            None => {
-                let number = next_number();
-                let header = self.next_header(number);
-                let opened = self.disk.open(&self.path(number), Mode::CreateNew).await;
-                let file = opened.inspect_err(|_| self.state.borrow_mut().stats.writes_failed += 1)?;
-                (Active { number, offset: FIRST_RECORD, records: 0 }, Some(header), Some(file))
-            }
-        };
+        let (under_way, active, header, file) =
+            match active.filter(|_| !self.needs_segment(active, first_batch)) {
+                Some(active) => {
+                    let under_way = UnderWay::begin(self, active.number, false);
+                    let file = self.state.borrow().segments.get(&active.number).and_then(|s| s.file.clone());
+                    (under_way, active, None, file)
+                }
+                None => {
+                    let number = next_number();
+                    let header = self.next_header(number).inspect_err(|_| {
+                        // Nothing names this segment's end: what fits may still go there.
+                        self.state.borrow_mut().active = active;
+                    })?;
+                    let opened = self.disk.open(&self.path(number), Mode::CreateNew).await;
+                    let file = opened.inspect_err(|_| self.state.borrow_mut().stats.writes_failed += 1)?;
+                    let active = Active { number, offset: FIRST_RECORD, records: 0 };
+                    (UnderWay::begin(self, number, true), active, Some(header), Some(file))
+                }
+            };
         let file = match file {
             Some(file) => file,
             None => self.disk.open(&self.path(active.number), Mode::ReadWrite).await?,
         };
-        let mut plan = Plan { active, file: Some(file), header, base: None, batches: 0, len: 0 };
+        let mut plan = Plan { under_way, active, file, header, base: None, batches: 0, len: 0 };
         let mut filled = active;
         for (i, batch) in batches.iter().enumerate() {
             let len = batch_len(batch);
@@ -205,18 +257,22 @@ impl ValueLog {
         }
     }
 
-    fn next_header(&self, number: u32) -> SegmentHeader {
-        let state = self.state.borrow();
-        let newest = state.segments.keys().next_back().copied().unwrap_or(0).max(state.written.segment);
-        assert!(number > newest, "segment {number} does not come after {newest}");
+    /// The header of a new segment, whose number is used up from here on.
+    fn next_header(&self, number: u32) -> Result<SegmentHeader> {
+        let mut state = self.state.borrow_mut();
+        let newest = state.segments.keys().next_back().copied().unwrap_or(0);
+        let newest = newest.max(state.written.segment).max(state.last_number);
+        if number <= newest || number == u32::MAX {
+            return Err(Error::NoNumber { path: self.config.dir.clone(), number, newest });
+        }
+        state.last_number = number;
         let (pred, pred_last_seq) = (state.written, state.last_seq);
-        SegmentHeader { shard: self.config.shard, number, pred, pred_last_seq, features_compatible: 0 }
+        Ok(SegmentHeader { shard: self.config.shard, number, pred, pred_last_seq, features_compatible: 0 })
     }
 
     /// Writes what was planned and makes it part of the log.
-    async fn write(&self, plan: Plan, batches: &[&[Op]]) -> Result<Appended> {
-        let Plan { active, file, header, base, batches: taken, len } = plan;
-        let file = file.expect("a plan has a file");
+    async fn write(&self, plan: Plan<'_>, batches: &[&[Op]]) -> Result<Appended> {
+        let Plan { under_way, active, file, header, base, batches: taken, len } = plan;
         let seed = segment_seed(&self.config.secret, self.config.shard, active.number);
         let mut buffer = std::mem::take(&mut *self.buffer.borrow_mut());
         buffer.clear();
@@ -235,14 +291,20 @@ impl ValueLog {
             self.buffer.replace(buffer);
         }
         let end = LogPos::new(active.number, ((file_offset + filled_len) / UNIT_LEN) as u32);
-        let mut state = self.state.borrow_mut();
         if let Err(error) = result {
-            state.stats.writes_failed += 1;
+            self.state.borrow_mut().stats.writes_failed += 1;
             if planted(Plant::AppendAfterFailedWrite) && header.is_none() {
-                state.active = Some(Active { offset: end.offset, ..active });
+                self.state.borrow_mut().active = Some(Active { offset: end.offset, ..active });
+            } else if header.is_none() {
+                // Best effort: what was written of it is not part of the log, its room may be needed.
+                drop(file.set_len(LogPos::new(0, active.offset).byte_offset()).await);
             }
+            drop((under_way, file));
+            self.remove_given_up().await;
             return Err(error.into());
         }
+        under_way.done();
+        let mut state = self.state.borrow_mut();
         let count = placed.len() as u32;
         let (first, last) =
             (placed.first().map(|p| p.seq), placed.last().map(|p| p.seq).unwrap_or(state.last_seq));
@@ -276,6 +338,14 @@ impl ValueLog {
         Ok(Appended { batches: taken, end, placed })
     }
 
+    /// Removes the files of new segments that did not become part of the log. Best effort: no header ever names them.
+    async fn remove_given_up(&self) {
+        loop {
+            let Some(number) = self.state.borrow_mut().given_up.pop() else { return };
+            drop(self.disk.remove(&self.path(number)).await);
+        }
+    }
+
     /// Turns batches into records behind what `buffer` holds; it will be written at byte `file_offset`.
     async fn encode_batches<'a>(
         &self,
@@ -291,7 +361,7 @@ impl ValueLog {
             for (left, op) in (0..batch.len() as u32).rev().zip(batch) {
                 let at = file_offset + buffer.len() as u64;
                 let offset = (at / UNIT_LEN) as u32;
-                let seq = self.take_seq(op.kind);
+                let seq = self.take_seq();
                 let fields =
                     Fields { kind: op.kind, ops_left: left, seq, synced_back: synced_back(base, offset) };
                 if op.value.len() <= STEP_LEN {
@@ -305,11 +375,17 @@ impl ValueLog {
         placed
     }
 
-    fn take_seq(&self, kind: RecordKind) -> SeqNo {
+    /// Whether this many sequences are left: [`SeqNo::MAX`] is never given out.
+    fn check_seqs(&self, count: u64) -> Result<()> {
+        let next = self.state.borrow().next_seq.expect("start_life comes before the first append").get();
+        let (len, max) = (next.saturating_add(count), SeqNo::MAX.get());
+        if len >= max { Err(Error::TooLarge { what: "sequence", len, max }) } else { Ok(()) }
+    }
+
+    fn take_seq(&self) -> SeqNo {
         let mut state = self.state.borrow_mut();
         let seq = state.next_seq.expect("start_life comes before the first append");
         state.next_seq = Some(seq.plus(1));
-        state.ops_written += u64::from(kind != RecordKind::Mark);
         seq
     }
 }

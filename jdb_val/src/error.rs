@@ -53,6 +53,22 @@ pub enum Error {
         /// The limit.
         max: u64,
     },
+    /// A new segment needs a number above every one before it, and below [`u32::MAX`], which is left to nobody.
+    #[error("{path}: no number for a new segment: {number} was offered, {newest} is in use")]
+    NoNumber {
+        /// Directory of the log.
+        path: PathBuf,
+        /// The number that was offered.
+        number: u32,
+        /// The largest number known to be in use.
+        newest: u32,
+    },
+    /// The log was opened for reading only.
+    #[error("{path}: the log is open for reading only")]
+    ReadOnly {
+        /// Directory of the log.
+        path: PathBuf,
+    },
     /// A sync failed before: what is durable is unknown, nothing is written until the log is opened again.
     #[error("{path}: an earlier sync failed; the log must be opened again")]
     Poisoned {
@@ -73,6 +89,8 @@ impl Error {
             Self::Corrupt { path, .. }
             | Self::Missing { path, .. }
             | Self::Unsupported { path, .. }
+            | Self::NoNumber { path, .. }
+            | Self::ReadOnly { path }
             | Self::Poisoned { path } => Some(path),
             Self::TooLarge { .. } => None,
         }

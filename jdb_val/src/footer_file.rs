@@ -53,8 +53,12 @@ impl ValueLog {
     /// # Panics
     /// When the segment is still open.
     pub async fn write_footer(&self, number: u32) -> Result<(u64, u32)> {
+        self.check_alive()?;
         let end = self.end_of(number)?;
-        let open = self.state.borrow().active.is_some_and(|active| active.number == number);
+        let open = {
+            let state = self.state.borrow();
+            state.active.map(|active| active.number).or(state.writing_to) == Some(number)
+        };
         assert!(!open, "segment {number} is still open");
         let path = self.path(number);
         let seed = segment_seed(&self.config.secret, self.config.shard, number);

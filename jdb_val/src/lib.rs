@@ -35,11 +35,12 @@
 //! | [`pos`] | places in the log; how a record says what was synced |
 //! | `reader` | records of a segment in order, batch by batch |
 //! | `replay`, `proof` | where the log ends; whether that is a torn tail or damage |
+//! | `tail` | what was recovered is made durable |
 //! | [`log`], [`append`], `sync`, `handles` | the open log: state, writing, durability, values by pointer |
 //! | `footer_file`, [`dump`] | footers in their files; a segment in words |
 //!
 //! What is absent on purpose: no index (the tree's), no collection (the shard's), no namespaces beyond the first bytes of
-//! a key, no repair in place: nothing is ever changed or cut, a later header leaves out what shall not exist.
+//! a key, no repair in place: nothing in the log is ever changed or cut, a later header leaves out what shall not exist.
 //!
 //! The caller makes three promises: a segment's number is larger than every number in the directory and the MANIFEST; a
 //! life's first sequence is durable before [`ValueLog::start_life`]; a checkpoint lies at or before [`ValueLog::synced`].
@@ -62,6 +63,7 @@ pub mod record;
 mod replay;
 pub mod segment;
 mod sync;
+mod tail;
 mod turns;
 
 pub use append::{Appended, Placed};

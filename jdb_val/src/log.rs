@@ -16,6 +16,7 @@ use crate::pos::{Links, LogPos};
 use crate::record::Record;
 use crate::replay::{Found, recover};
 use crate::segment::segment_path;
+use crate::tail::{Piece, pieces};
 use crate::turns::Turns;
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
@@ -49,10 +50,13 @@ pub struct LogConfig {
     pub recovery: Recovery,
     /// Most files kept open for reading.
     pub open_files_max: usize,
+    /// Nothing is written, opened for writing or synced: the recovered tail is served as it is, and may be lost when the
+    /// power fails. Appends are refused.
+    pub read_only: bool,
 }
 
 impl Default for LogConfig {
-    /// Segments of 16 MiB, at most 64 open files, in the current directory, of shard 0, with a secret of zeros.
+    /// Segments of 16 MiB, at most 64 open files, in the current directory, of shard 0, with a secret of zeros, for writing.
     fn default() -> Self {
         Self {
             dir: PathBuf::new(),
@@ -61,6 +65,7 @@ impl Default for LogConfig {
             segment_len: 16 << 20,
             recovery: Recovery::Strict,
             open_files_max: 64,
+            read_only: false,
         }
     }
 }
@@ -186,15 +191,31 @@ pub(crate) struct State {
     pub(crate) synced: LogPos,
     /// What new records claim to be synced: `synced`, but for a planted bug.
     pub(crate) claimed: LogPos,
+    /// Pieces of the recovered tail that have to be written again before they can be synced; mostly none.
+    pub(crate) tail: Vec<Piece>,
+    /// The last number that a segment was begun with in this life, whatever became of it.
+    pub(crate) last_number: u32,
     pub(crate) next_seq: Option<SeqNo>,
     pub(crate) last_seq: SeqNo,
-    pub(crate) ops_written: u64,
-    pub(crate) ops_synced: u64,
+    /// The larger of the last sequence that a completed sync covers and the last one before this life's first: every later
+    /// life starts above it.
+    pub(crate) seq_floor: SeqNo,
+    /// The old segment that a write goes to just now.
+    pub(crate) writing_to: Option<u32>,
+    /// New segments whose write was given up: dead files, to be removed by the next append.
+    pub(crate) given_up: Vec<u32>,
     /// The last record is a mark.
     pub(crate) marked: bool,
     /// The segment of the write that is under way closes behind it.
     pub(crate) seal_behind: bool,
     pub(crate) stats: LogStats,
+}
+
+impl State {
+    /// The last sequence given out in this life; 0 before its start.
+    pub(crate) fn last_given(&self) -> SeqNo {
+        SeqNo::new(self.next_seq.map_or(0, |next| next.get().saturating_sub(1)))
+    }
 }
 
 /// The value log of one shard.
@@ -215,12 +236,17 @@ pub struct ValueLog {
 
 impl ValueLog {
     /// Reads the directory, walks the chain from the checkpoint on, and calls `apply` for every record of every whole
-    /// batch, in order, pads and marks too. Syncs the recovered tail and the directory, unless nothing lies behind the
-    /// checkpoint. Writes nothing, needs no space.
+    /// batch, in order, pads and marks too. Then makes the recovered tail durable: what no record proves to have been
+    /// synced is written again in place, for a sync that failed before may have left clean pages that the disk never got,
+    /// and synced with the directory. Needs no space: where writing in place wants some and there is none, the log opens
+    /// all the same, but [`ValueLog::synced`] stays before that tail until a [`ValueLog::sync`] has written it.
+    ///
+    /// With [`LogConfig::read_only`] nothing is written or synced.
     ///
     /// `apply` may have been called before an error is found: then throw away what it made.
     ///
-    /// Cost: the log behind the checkpoint is read once; one small read for each segment there.
+    /// Cost: the log behind the checkpoint is read once; one small read for each segment there; what was written after the
+    /// last sync that a later record knows of is read and written once more.
     ///
     /// # Errors
     /// [`Error::Corrupt`] and [`Error::Missing`] when something is gone that the checkpoint or a later record proves to
@@ -233,18 +259,13 @@ impl ValueLog {
     ) -> Result<(Self, Recovered)> {
         let found = recover(disk, &config, checkpoint, apply).await?;
         let log = Self::of(disk, config, checkpoint, &found);
-        if found.end > checkpoint.replay_from
-            && !planted(Plant::NoTailSync)
-            && !planted(Plant::SyncedBackFromReplay)
-        {
-            for link in &found.chain {
-                let file = disk.open(&log.path(link.number), Mode::ReadWrite).await?;
-                file.sync().await?;
-            }
-            disk.sync_dir(&log.config.dir).await?;
-        }
-        if planted(Plant::SyncedBackFromReplay) {
+        if log.config.read_only {
+            let mut state = log.state.borrow_mut();
+            (state.synced, state.claimed) = (found.proven, found.proven);
+        } else if planted(Plant::SyncedBackFromReplay) {
             log.leave_tail_unsynced(checkpoint).await?;
+        } else if !planted(Plant::NoTailSync) {
+            log.make_tail_durable(pieces(&found.chain, found.proven), found.proven).await?;
         }
         let Found { end, last_seq, records, replayed_len, torn, max_number, dead, damage, .. } = found;
         let recovered = Recovered { end, last_seq, records, replayed_len, torn, max_number, dead, damage };
@@ -282,10 +303,13 @@ impl ValueLog {
             written: found.end,
             synced: found.end,
             claimed: found.end,
+            tail: Vec::new(),
+            last_number: 0,
             next_seq: None,
             last_seq: found.last_seq,
-            ops_written: 0,
-            ops_synced: 0,
+            seq_floor: found.last_seq,
+            writing_to: None,
+            given_up: Vec::new(),
             marked: false,
             seal_behind: false,
             stats: LogStats::default(),
@@ -317,14 +341,20 @@ impl ValueLog {
         Ok(())
     }
 
-    /// Begins this life: its first record gets sequence `first`, which the caller has made durable as the life's start.
+    /// Begins this life: its next record gets sequence `first`, which the caller has made durable as the life's start.
+    ///
+    /// May be called again in the same life with a higher start, also while an append is under way: when failed writes have
+    /// used up so many sequences that [`ValueLog::unsynced_span`] reaches the caller's bound and there is nothing to sync.
     ///
     /// # Panics
-    /// When `first` is not above every sequence in the log.
+    /// When `first` is not above every sequence that is in the log or was given out, [`SeqNo::MAX`] excepted: after that
+    /// start every append fails.
     pub fn start_life(&self, first: SeqNo) {
         let mut state = self.state.borrow_mut();
-        assert!(first > state.last_seq, "a life starts above the last sequence of the one before");
+        let last = state.last_given().max(state.last_seq);
+        assert!(first > last || first == SeqNo::MAX, "a life starts above every sequence given out before");
         state.next_seq = Some(first);
+        state.seq_floor = state.seq_floor.max(SeqNo::new(first.get() - 1));
     }
 
     /// End of what was written: it survives the process.
@@ -339,11 +369,26 @@ impl ValueLog {
         self.state.borrow().synced
     }
 
-    /// Operations given a sequence since the last sync was submitted; marks do not count, failed writes do.
+    /// Distance from the sequences that cannot be lost to the last one given out: how far a power cut now could throw the
+    /// sequences back.
+    ///
+    /// It is the last sequence given out, to records of whatever kind and also in writes that failed or are still under way,
+    /// less the larger of the last sequence that a completed sync covers and the last one before this life's start. 0 before
+    /// [`ValueLog::start_life`].
+    ///
+    /// A caller that appends `n` operations only while `unsynced_span() + n < jump`, and starts the next life at the larger of
+    /// the last sequence it finds and the recorded start, plus `jump`, never gives a sequence out twice. A mark takes one
+    /// sequence without asking, but only while the span is 0: `jump` is at least 2.
     #[must_use]
-    pub fn unsynced_ops(&self) -> u64 {
+    pub fn unsynced_span(&self) -> u64 {
         let state = self.state.borrow();
-        state.ops_written - state.ops_synced
+        state.last_given().get().saturating_sub(state.seq_floor.get())
+    }
+
+    /// The last sequence given out in this life, also to a write that failed; [`SeqNo::ZERO`] before its start.
+    #[must_use]
+    pub fn last_given(&self) -> SeqNo {
+        self.state.borrow().last_given()
     }
 
     /// Sequence of the last record in the log.
@@ -362,7 +407,7 @@ impl ValueLog {
     #[must_use]
     pub fn chain(&self) -> Vec<ChainSegment> {
         let state = self.state.borrow();
-        let open = state.active.as_ref().map(|active| active.number);
+        let open = state.active.map(|active| active.number).or(state.writing_to);
         let segments = state.segments.iter();
         segments
             .map(|(&number, segment)| {
@@ -383,11 +428,13 @@ impl ValueLog {
     /// Forgets a segment whose values have moved: it can no longer be read, its file handle closes.
     ///
     /// # Panics
-    /// When it is open or not synced.
+    /// When it is the newest one or not synced.
     pub fn forget(&self, number: u32) {
         let mut state = self.state.borrow_mut();
         let removed = state.segments.remove(&number);
-        assert!(removed.is_none_or(|segment| segment.file.is_none()), "segment {number} is in use");
+        let synced = |segment: Segment| LogPos::new(number, segment.end) <= state.synced;
+        let newest = number == state.written.segment;
+        assert!(!newest && removed.is_none_or(synced), "segment {number} is in use");
         self.handles.remove(number);
     }
 
@@ -409,7 +456,11 @@ impl ValueLog {
         segment_path(&self.config.dir, number)
     }
 
+    /// Whether anything may be written.
     pub(crate) fn check_alive(&self) -> Result<()> {
+        if self.config.read_only {
+            return Err(Error::ReadOnly { path: self.config.dir.clone() });
+        }
         if self.poisoned.get() {
             return Err(Error::Poisoned { path: self.config.dir.clone() });
         }

@@ -5,3 +5,5 @@ mod cuts;
 mod damage;
 mod faults;
 mod harness;
+mod span;
+mod tail;

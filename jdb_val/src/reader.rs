@@ -84,6 +84,11 @@ impl BatchScan {
         self.end
     }
 
+    /// The segment that is read.
+    pub(crate) fn segment(&self) -> u32 {
+        self.segment
+    }
+
     /// The end of the last whole batch, in units.
     pub(crate) fn end_units(&self) -> u32 {
         (self.end / UNIT_LEN) as u32
@@ -100,6 +105,18 @@ impl BatchScan {
             let bytes = self.window.get(usize::try_from(at - self.window_at).ok()?..)?;
             head.record(bytes, LogPos::new(self.segment, (at / UNIT_LEN) as u32)).ok()
         })
+    }
+
+    /// The bytes from `start`, the beginning of the batch that [`BatchScan::next`] went to, to its end.
+    pub(crate) fn bytes_from(&self, start: u64) -> &[u8] {
+        let len = usize::try_from(self.end - start).unwrap_or(usize::MAX);
+        let bytes = self.bytes_at(start);
+        bytes.get(..len).unwrap_or(bytes)
+    }
+
+    /// Where the last record of the batch lies, in bytes, and how far back it says that the log was synced.
+    pub(crate) fn claim(&self) -> Option<(u64, u32)> {
+        self.batch.last().map(|(at, head)| (*at, head.synced_back()))
     }
 
     /// The header of the record at `at` when the whole record verifies; its bytes are in the window then.

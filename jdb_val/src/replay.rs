@@ -6,7 +6,7 @@
 //! ([`crate::proof`]); then it is damage.
 //!
 //! Invariants
-//! - Nothing is written here.
+//! - Nothing is written here; what is found is made durable by [`crate::tail`].
 //! - A batch is applied only when no successor can cut it off.
 //!
 //! Format: docs/format/value_log.md.
@@ -14,7 +14,7 @@
 use crate::error::{Error, Result};
 use crate::layout::{FIRST_RECORD, SEGMENT_HEADER_LEN};
 use crate::log::{Checkpoint, LogConfig, Recovery};
-use crate::pos::{Links, LogPos};
+use crate::pos::{Claim, Links, LogPos, resolve};
 use crate::proof;
 use crate::reader::BatchScan;
 use crate::record::Record;
@@ -23,7 +23,7 @@ use jdb_base::SeqNo;
 use jdb_base::pages::UNIT_LEN;
 use jdb_io::plant::{Plant, planted};
 use jdb_io::{Disk, EntryKind, Mode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Called with every record of every whole batch.
 pub(crate) type Apply<'a> = dyn FnMut(&Record<'_>) + 'a;
@@ -42,6 +42,8 @@ pub(crate) struct Link {
 pub(crate) struct Found {
     pub(crate) chain: Vec<Link>,
     pub(crate) end: LogPos,
+    /// Everything before this place is durable: the highest one that the checkpoint or a record of the chain proves.
+    pub(crate) proven: LogPos,
     pub(crate) last_seq: SeqNo,
     pub(crate) records: u64,
     pub(crate) replayed_len: u64,
@@ -59,10 +61,12 @@ pub(crate) struct Files {
     pub(crate) max_number: u32,
 }
 
-/// A successor that a header offers, and the log's state at the end it names, once that was reached.
+/// The largest-numbered segment that names an end as its predecessor's.
+type Successors = BTreeMap<LogPos, u32>;
+
+/// A successor that a header offers, and the log's last sequence at the end it names, once that was reached.
 struct Candidate {
     number: u32,
-    pred_end: u32,
     reached: Option<SeqNo>,
 }
 
@@ -75,24 +79,40 @@ pub(crate) async fn recover(
 ) -> Result<Found> {
     let files = list(disk, config).await?;
     let headers = read_headers(disk, config, &files, checkpoint.replay_from.segment).await?;
-    let mut walk =
-        Walk { disk, config, checkpoint, files: &files, headers: &headers, damage: None, records: 0, len: 0 };
+    // Ascending numbers: of those that name the same end, the last one stays.
+    let successors = headers.iter().map(|(&number, header)| (header.pred, number)).collect();
+    let links = headers.iter().map(|(&number, header)| (number, header.pred)).collect();
+    let mut walk = Walk {
+        disk,
+        config,
+        checkpoint,
+        files: &files,
+        headers: &headers,
+        successors,
+        links,
+        damage: None,
+        proven: checkpoint.replay_from,
+        claim_base: None,
+        records: 0,
+        len: 0,
+    };
     walk.check_sealed()?;
     let (chain, end, last_seq) = walk.chain(apply).await?;
     walk.check_end(&chain, end).await?;
-    let Walk { damage, records, len, .. } = walk;
+    let Walk { damage, proven, records, len, .. } = walk;
+    let alive: BTreeSet<u32> = chain.iter().map(|link| link.number).collect();
     let dead: Vec<u32> = files
         .segments
         .range(checkpoint.replay_from.segment..)
         .map(|(&number, _)| number)
-        .filter(|number| !chain.iter().any(|link| link.number == *number))
+        .filter(|number| !alive.contains(number))
         .filter(|number| !checkpoint.sealed.contains_key(number))
         .collect();
     let sealed = checkpoint.sealed.contains_key(&end.segment);
     let behind = files.segments.get(&end.segment).is_some_and(|&len| len > end.byte_offset()) && !sealed;
     let torn = behind || dead.iter().any(|&number| number > end.segment);
     let max_number = files.max_number;
-    Ok(Found { chain, end, last_seq, records, replayed_len: len, torn, max_number, dead, damage })
+    Ok(Found { chain, end, proven, last_seq, records, replayed_len: len, torn, max_number, dead, damage })
 }
 
 async fn list(disk: &Disk, config: &LogConfig) -> Result<Files> {
@@ -143,7 +163,12 @@ struct Walk<'a> {
     checkpoint: &'a Checkpoint,
     files: &'a Files,
     headers: &'a BTreeMap<u32, SegmentHeader>,
+    successors: Successors,
+    links: Links,
     damage: Option<Error>,
+    proven: LogPos,
+    /// Segment, and distance back less the record's offset, of the claim that was looked at last.
+    claim_base: Option<(u32, i64)>,
     records: u64,
     len: u64,
 }
@@ -226,22 +251,23 @@ impl Walk<'_> {
         apply: &mut Apply<'_>,
     ) -> Result<(LogPos, Option<u32>)> {
         let sealed = self.checkpoint.sealed.get(&from.segment).map(|sealed| sealed.end);
-        let mut candidates: Vec<Candidate> = self
-            .headers
-            .values()
-            .filter(|next| next.pred.segment == from.segment && next.number > from.segment)
-            .filter(|next| next.pred.offset >= from.offset || planted(Plant::AnySuccessor))
-            .filter(|next| sealed.is_none_or(|end| end == next.pred.offset))
-            .map(|next| Candidate { number: next.number, pred_end: next.pred.offset, reached: None })
+        let lowest = if planted(Plant::AnySuccessor) { 0 } else { from.offset };
+        let named = LogPos::new(from.segment, lowest)..=LogPos::new(from.segment, u32::MAX);
+        // By the end that they name, so that a batch costs one look whatever their number.
+        let mut candidates: BTreeMap<u32, Candidate> = self
+            .successors
+            .range(named)
+            .filter(|(pred, _)| sealed.is_none_or(|end| end == pred.offset))
+            .map(|(pred, &number)| (pred.offset, Candidate { number, reached: None }))
             .collect();
-        let reach = |candidates: &mut Vec<Candidate>, end: u32, last: SeqNo| {
-            for candidate in candidates.iter_mut().filter(|next| next.pred_end == end) {
+        let reach = |candidates: &mut BTreeMap<u32, Candidate>, end: u32, last: SeqNo| {
+            if let Some(candidate) = candidates.get_mut(&end) {
                 candidate.reached = Some(last);
             }
         };
         reach(&mut candidates, from.offset, *last);
         // No successor cuts off what lies before the smallest end named.
-        let sure = candidates.iter().map(|next| next.pred_end).min().unwrap_or(u32::MAX);
+        let sure = candidates.keys().next().copied().unwrap_or(u32::MAX);
         let sure = if planted(Plant::IgnoreTrueEnd) { u32::MAX } else { sure };
         let start = *last;
         let mut natural = from;
@@ -263,12 +289,12 @@ impl Walk<'_> {
             let (expected, found) = (LogPos::new(0, end).byte_offset(), natural.byte_offset());
             self.damaged(self.corrupt(from.segment, what, found, expected, found))?;
         }
-        candidates.retain(|next| next.reached.is_some() || planted(Plant::AnySuccessor));
-        let next = candidates.into_iter().max_by_key(|next| next.number);
+        candidates.retain(|_, next| next.reached.is_some() || planted(Plant::AnySuccessor));
+        let next = candidates.into_iter().max_by_key(|(_, next)| next.number);
         let mut end = natural;
         *last = natural_last;
-        if let Some(next) = next.as_ref().filter(|_| !planted(Plant::IgnoreTrueEnd)) {
-            end.offset = next.pred_end.min(natural.offset);
+        if let Some((pred_end, next)) = next.as_ref().filter(|_| !planted(Plant::IgnoreTrueEnd)) {
+            end.offset = natural.offset.min(*pred_end);
             *last = next.reached.unwrap_or(natural_last);
         }
         if end.offset > applied.0 {
@@ -281,7 +307,7 @@ impl Walk<'_> {
                 }
             }
         }
-        Ok((end, next.map(|next| next.number)))
+        Ok((end, next.map(|(_, next)| next.number)))
     }
 
     /// Reads the segment of `from` up to `end`, or the file's end; `None` when it is not there.
@@ -301,7 +327,20 @@ impl Walk<'_> {
             self.records += 1;
             apply(&record);
         }
+        self.hear_claim(scan);
         self.len += scan.end() - u64::from(before) * UNIT_LEN;
+    }
+
+    /// Notes the place that the batch's records, which all claim the same one, say to be synced.
+    fn hear_claim(&mut self, scan: &BatchScan) {
+        let Some((at, back)) = scan.claim() else { return };
+        let at = LogPos::new(scan.segment(), (at / UNIT_LEN) as u32);
+        let base = Some((at.segment, i64::from(back) - i64::from(at.offset)));
+        if std::mem::replace(&mut self.claim_base, base) != base
+            && let Claim::Place(synced) = resolve(&self.links, at, back)
+        {
+            self.proven = self.proven.max(synced);
+        }
     }
 
     /// Damage when the checkpoint or a later record proves that more than this was synced.

@@ -8,6 +8,7 @@
 use crate::error::Result;
 use crate::log::ValueLog;
 use crate::pos::LogPos;
+use jdb_base::SeqNo;
 use jdb_io::File;
 use jdb_io::plant::{Plant, planted};
 use std::cell::Cell;
@@ -17,24 +18,28 @@ struct Reach {
     target: LogPos,
     files: Vec<(u32, File)>,
     new_names: bool,
-    ops: u64,
+    last_seq: SeqNo,
 }
 
 impl ValueLog {
     /// Makes durable everything that was written before this call, and returns the end of what is durable now.
     ///
-    /// Syncs take turns. Dropping the future while it runs poisons the log, as a failure does.
+    /// Syncs take turns. Dropping the future while it runs poisons the log, as a failure does. When the recovered tail
+    /// could not be written again at open for want of space, that is done first: if it fails, nothing else is lost. A log
+    /// open for reading only syncs nothing.
     ///
     /// # Errors
     /// The disk's; [`Error::Poisoned`](crate::Error::Poisoned) after an earlier failure.
     pub async fn sync(&self) -> Result<LogPos> {
         let _turn = self.syncing.take().await;
+        if self.config.read_only {
+            return Ok(self.synced());
+        }
         self.check_alive()?;
+        self.make_up_for_tail().await?;
         let reach = self.reach();
         if reach.target <= self.synced() {
-            let mut state = self.state.borrow_mut();
-            state.ops_synced = reach.ops;
-            return Ok(state.synced);
+            return Ok(self.synced());
         }
         let poison = PoisonUnlessDone(&self.poisoned);
         let mut result = self.sync_reach(&reach).await;
@@ -45,22 +50,21 @@ impl ValueLog {
         std::mem::forget(poison);
         let target = if planted(Plant::SyncReachAtCompletion) { self.written() } else { reach.target };
         let mut state = self.state.borrow_mut();
-        let open = state.active.map(|active| active.number);
-        for (number, _) in reach.files {
-            let Some(segment) = state.segments.get_mut(&number) else { continue };
-            segment.named = true;
-            // A write that is under way has taken the segment out of `active`; the newest one therefore stays held.
-            if open != Some(number)
-                && LogPos::new(number, segment.end) <= target
-                && number < target.segment
-                && let Some(file) = segment.file.take()
-            {
+        for (number, _) in &reach.files {
+            if let Some(segment) = state.segments.get_mut(number) {
+                segment.named = true;
+            }
+        }
+        // The newest segment stays held. The one that the last sync ended in may have got a successor since.
+        let before = state.synced.segment.min(target.segment);
+        for (&number, segment) in state.segments.range_mut(before..target.segment) {
+            if let Some(file) = segment.file.take() {
                 self.handles.insert(number, file);
             }
         }
         state.synced = state.synced.max(target);
         state.claimed = state.claimed.max(target);
-        state.ops_synced = reach.ops;
+        state.seq_floor = state.seq_floor.max(reach.last_seq);
         state.stats.syncs += 1;
         Ok(state.synced)
     }
@@ -68,7 +72,7 @@ impl ValueLog {
     fn reach(&self) -> Reach {
         let state = self.state.borrow();
         let (from, target) = (state.synced, state.written);
-        let mut reach = Reach { target, files: Vec::new(), new_names: false, ops: state.ops_written };
+        let mut reach = Reach { target, files: Vec::new(), new_names: false, last_seq: state.last_seq };
         for (&number, segment) in state.segments.range(from.segment..=target.segment) {
             if LogPos::new(number, segment.end) <= from {
                 continue;
@@ -82,6 +86,7 @@ impl ValueLog {
     }
 
     async fn sync_reach(&self, reach: &Reach) -> Result<()> {
+        self.sync_tail().await?;
         for (number, file) in &reach.files {
             let left_out = planted(Plant::SyncLastSegmentOnly) && *number != reach.target.segment;
             if !left_out && !planted(Plant::NoLogSync) {

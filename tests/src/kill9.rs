@@ -214,7 +214,7 @@ fn one_child(
             child.lock().unwrap().kill().map_err(|e| Violation(format!("kill: {e}")))?;
             killed = true;
         }
-        let message = hearer.next().map_err(|e| Violation(format!("pipe: {e}")))?;
+        let message = hearer.hear().map_err(|e| Violation(format!("pipe: {e}")))?;
         let Some(message) = message else { break };
         let _ = alive.send(());
         answers += u64::from(matches!(message, Message::Acknowledged { .. }));

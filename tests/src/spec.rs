@@ -28,6 +28,10 @@ pub struct Spec {
     pub segment_len: u64,
     /// Target length of a block in bytes.
     pub block_len: usize,
+    /// Room kept for a full disk, in bytes.
+    pub reserve_len: u64,
+    /// How far the sequences of a life start above those before.
+    pub life_jump: u64,
     /// The engine syncs within this time.
     pub sync_interval: Duration,
     /// Tasks that write and read at the same time.
@@ -77,6 +81,8 @@ impl Spec {
             read_percent: 6,
             naps_ms: [1, 3, 20, 700],
             abandon_percent: 0,
+            reserve_len: rng.pick(&[0, 0, 4096]),
+            life_jump: rng.pick(&[1 << 24, 64, 16]),
         }
     }
 
@@ -91,6 +97,8 @@ impl Spec {
                 memtable_len: Some(self.memtable_len),
                 segment_len: Some(self.segment_len),
                 block_len: Some(self.block_len),
+                reserve_len: Some(self.reserve_len),
+                life_jump: Some(self.life_jump),
                 ..Tuning::default()
             },
             ..Options::at(&self.path)

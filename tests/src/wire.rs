@@ -198,7 +198,7 @@ impl<R: Read> Hearer<R> {
     ///
     /// # Errors
     /// The pipe's.
-    pub fn next(&mut self) -> io::Result<Option<Message>> {
+    pub fn hear(&mut self) -> io::Result<Option<Message>> {
         loop {
             let mut bytes = &self.buffer[self.used..];
             if let Some(message) = Message::take(&mut bytes) {
@@ -245,7 +245,7 @@ mod tests {
         bytes.pop();
         let mut hearer = Hearer::new(&bytes[..]);
         let mut heard = Vec::new();
-        while let Some(message) = hearer.next().unwrap() {
+        while let Some(message) = hearer.hear().unwrap() {
             heard.push(message);
         }
         assert_eq!(heard, messages[..4]);

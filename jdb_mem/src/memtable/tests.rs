@@ -402,6 +402,23 @@ fn ascending_and_descending_inserts_fill_their_runs() {
 }
 
 #[test]
+fn overwriting_a_key_behind_a_full_run_fills_runs_too() {
+    // Each new version comes before the older ones, so always between the same full run and its next one.
+    for before in 0..80u64 {
+        let table = Memtable::new();
+        for at in 0..before {
+            table.insert(&at.to_be_bytes(), seq(at), Kind::Inline, b"");
+        }
+        let start = table.arena_len();
+        for at in 0..2000 {
+            table.insert(&[7; 8], seq(1000 + at), Kind::Inline, b"");
+        }
+        let each = (table.arena_len() - start) / 2000;
+        assert!(each < 100, "{each} bytes per version behind {before} entries");
+    }
+}
+
+#[test]
 fn everything_is_freed_at_once_or_chunk_by_chunk() {
     assert_eq!(LIVE_CHUNKS.get(), 0);
     let fill = |table: &Memtable| {

@@ -93,6 +93,11 @@ impl From<jdb_val::Error> for Error {
             Log::Missing { path, what } => Self::Missing { path, what },
             Log::Unsupported { path, what, found, .. } => Self::Unsupported { path, what, found },
             Log::TooLarge { what, len, max } => Self::TooLarge { what, len, max },
+            Log::ReadOnly { .. } => Self::ReadOnly,
+            Log::NoNumber { number, newest, .. } => {
+                let (len, max) = (u64::from(number), u64::from(newest));
+                Self::TooLarge { what: "file number", len, max }
+            }
             Log::Poisoned { path } => Self::Poisoned { path, why: "a sync of the value log failed".into() },
             error => Self::Io(jdb_io::Error::io("use", Path::new("value log"), io::Error::other(error))),
         }

@@ -31,9 +31,9 @@ fn what_was_appended_is_read_back_and_replayed_in_order() {
         {
             assert_eq!(log.read(placed.ptr, &batch.key, placed.seq).await.unwrap(), batch.value);
         }
-        assert_eq!((log.unsynced_ops(), log.synced()), (4, LogPos::START));
+        assert_eq!((log.unsynced_span(), log.synced()), (4, LogPos::START));
         assert_eq!(log.sync().await.unwrap(), log.written());
-        assert_eq!(log.unsynced_ops(), 0);
+        assert_eq!(log.unsynced_span(), 0);
         assert!(log.mark().await.unwrap() || log.chain().len() == 2);
         let written = log.written();
         drop(log);
@@ -49,7 +49,7 @@ fn what_was_appended_is_read_back_and_replayed_in_order() {
 }
 
 #[test]
-fn a_group_is_one_write_and_opening_writes_nothing() {
+fn a_group_is_one_write_and_opening_writes_only_the_unproven_tail() {
     let sim = sim(1);
     let disk = Disk::sim(&sim);
     run(&sim, async move {
@@ -71,7 +71,8 @@ fn a_group_is_one_write_and_opening_writes_nothing() {
         let after = disk.counters();
         assert_eq!(
             (after.writes, after.syncs, after.dir_syncs),
-            (before.writes, before.syncs + 1, before.dir_syncs + 1)
+            (before.writes + 1, before.syncs + 1, before.dir_syncs + 1),
+            "the group that no record behind it knows to be synced"
         );
         let checkpoint =
             Checkpoint { replay_from: recovered.end, last_seq: recovered.last_seq, ..Checkpoint::default() };
@@ -275,10 +276,38 @@ fn mark_is_written_once_and_only_when_all_is_synced() {
         log.sync().await.unwrap();
         assert!(log.mark().await.unwrap());
         assert!(!log.mark().await.unwrap(), "a mark is last");
-        assert_eq!(log.unsynced_ops(), 0, "a mark asks for no sync");
+        assert_eq!(log.unsynced_span(), 1, "a mark takes a sequence");
         log.sync().await.unwrap();
         assert!(!log.mark().await.unwrap(), "a mark is last");
         let (_, _, seen) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
         assert_eq!(seen.iter().map(|s| s.kind).collect::<Vec<_>>(), [RecordKind::Put, RecordKind::Mark]);
+    });
+}
+
+#[test]
+fn without_numbers_left_an_append_that_needs_a_segment_is_refused() {
+    let sim = sim(1);
+    sim.write_raw(&path(u32::MAX).with_extension("sst"), Vec::new());
+    let disk = Disk::sim(&sim);
+    run(&sim, async move {
+        let (log, recovered, _) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
+        assert_eq!(recovered.max_number, u32::MAX);
+        let mut offered = || u32::MAX;
+        let batch = [put(1, "a", "b")];
+        for _ in 0..3 {
+            let error = log.append(&[&batch], &mut offered).await.unwrap_err();
+            assert!(matches!(error, Error::NoNumber { number: u32::MAX, .. }), "{error}");
+        }
+        log.append(&[&batch], &mut || u32::MAX - 1).await.unwrap();
+        let large = [put(1, "a", vec![0; 5000])];
+        for number in [u32::MAX, u32::MAX - 1, 7, 0] {
+            let error = log.append(&[&large], &mut || number).await.unwrap_err();
+            assert!(matches!(error, Error::NoNumber { newest: 0xffff_fffe, .. }), "{error}");
+        }
+        log.append(&[&batch], &mut offered).await.unwrap();
+        assert_eq!(log.chain().len(), 1, "what fits goes on in the open segment");
+        log.sync().await.unwrap();
+        let (_, recovered, seen) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
+        assert_eq!((recovered.end, seen.len()), (log.written(), 2));
     });
 }

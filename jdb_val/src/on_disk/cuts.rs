@@ -368,6 +368,13 @@ fn campaign(seed: u64, total: &mut Counts) -> Option<String> {
                 chance.below(20),
             );
             disk.inject(Fault { at, kind, repeat: Repeat::Once });
+            // Cleaning up behind a failed write is best effort: the log does not depend on it.
+            if chance.below(4) > 0 {
+                for kind in [OpKind::SetLen, OpKind::Remove] {
+                    let at = At::NthOf(kind, 0);
+                    disk.inject(Fault { at, kind: FaultKind::Eio, repeat: Repeat::Forever });
+                }
+            }
         }
         let sync_fails = chance.below(12) == 0;
         world.borrow_mut().sync_fails = sync_fails;
@@ -390,8 +397,9 @@ fn campaign(seed: u64, total: &mut Counts) -> Option<String> {
         }
         let config = SimConfig { seed: seed ^ round << 32, ..SimConfig::default() };
         let mut world = world.borrow_mut();
-        // A failed sync may leave pages behind that look written and never will be: no process can tell, only the disk.
-        if world.poisoned || (sync_fails && disk.faults_hit() > 0) || chance.below(3) > 0 {
+        // A failed sync may leave pages behind that look written and are not; they may be gone with the process.
+        let stale = world.poisoned || (sync_fails && disk.faults_hit() > 0);
+        if chance.below(3) > 0 {
             disk = disk.power_cut(chance.below(1 << 40), config);
             world.hist.iter_mut().for_each(|commit| commit.cached = false);
             world.counts.cuts += 1;
@@ -400,7 +408,9 @@ fn campaign(seed: u64, total: &mut Counts) -> Option<String> {
             disk = disk.kill(chance.below(1 << 40), config);
             world.counts.kills += 1;
             // Before the log was open again the books do not know what an earlier cut took.
-            if world.opened {
+            if stale {
+                world.hist.iter_mut().for_each(|commit| commit.cached = false);
+            } else if world.opened {
                 world.hist.iter_mut().for_each(|commit| commit.cached = commit.written && !commit.failed);
             }
         }

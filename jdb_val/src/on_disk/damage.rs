@@ -273,7 +273,7 @@ fn files_that_are_not_ours_are_left_alone_and_count_for_nothing() {
     sim.write_raw(&path(1).with_file_name("00000007.sst"), Vec::new());
     sim.write_raw(&path(1).with_file_name("00000008.pack"), Vec::new());
     let (recovered, seen) = reopen(&sim, config()).unwrap();
-    assert_eq!((seen, recovered.max_number, recovered.torn), (want, 8, false));
+    assert_eq!((seen, recovered.max_number, recovered.torn), (want, 12, false));
     for name in stray {
         assert_eq!(sim.read_raw(&path(1).with_file_name(name)).unwrap(), b"not ours");
     }
@@ -399,4 +399,26 @@ fn rules_left_out_are_noticed_by_the_tests_above() {
         plant(&[]);
         assert!(noticed, "{} was not noticed", bug.name());
     }
+}
+
+#[test]
+fn of_many_segments_the_largest_that_names_a_reached_end_goes_on() {
+    let sim = written(30, 20);
+    let want = all(&sim);
+    for number in 100..1100 {
+        let never_reached = LogPos::new(1, want[29].end.offset + number);
+        sim.write_raw(&path(number), forged(number, never_reached, &[5000]));
+    }
+    let (recovered, seen) = reopen(&sim, config()).unwrap();
+    assert_eq!((seen, recovered.dead.len()), (want.clone(), 1000));
+    for (number, at) in [(2000, 9), (2001, 4), (2002, 17), (2003, 17), (1500, 29)] {
+        sim.write_raw(&path(number), forged(number, want[at].end, &[6000]));
+    }
+    let (recovered, seen) = reopen(&sim, LogConfig { read_only: true, ..truncating() }).unwrap();
+    assert_eq!(
+        (&seen[..18], seen[18].seq, seen.len()),
+        (&want[..18], 6000, 19),
+        "the largest number goes on"
+    );
+    assert_eq!(recovered.end.segment, 2003);
 }

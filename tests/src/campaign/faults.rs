@@ -3,7 +3,7 @@
 use super::Settings;
 use crate::life::{Depth, check_image, open, unexpected, work};
 use crate::machine;
-use crate::oracle::After;
+use crate::oracle::{After, Contents};
 use crate::read::{Read, read_all};
 use crate::report::Counts;
 use crate::rng::Rng;
@@ -115,9 +115,11 @@ async fn life(
             }
         };
         let after = if syncs_failed(sim, fault) { After::PowerCut } else { After::Kill };
-        if !look(&db, world, sim, after).await.map_err(|v| v.at(format!("session {session}, after open")))? {
-            return Ok(());
-        }
+        let found =
+            look(&db, world, sim, after).await.map_err(|v| v.at(format!("session {session}, after open")))?;
+        let Some(contents) = found else { return Ok(()) };
+        let settled = world.oracle.borrow().settle(contents);
+        *world.oracle.borrow_mut() = settled;
         work(&db, disk, world, operations, rng).await;
         world.verdict()?;
         // Reads of this life see all that was acknowledged, whatever became of the disk.
@@ -131,16 +133,16 @@ async fn life(
     Ok(())
 }
 
-/// Reads everything; it is right, or the engine says that it cannot. Returns whether it could be read.
-async fn look(db: &Db, world: &Rc<World>, sim: &SimDisk, after: After) -> Check<bool> {
+/// Reads everything; it is right, or the engine says that it cannot: `None`.
+async fn look(db: &Db, world: &Rc<World>, sim: &SimDisk, after: After) -> Check<Option<Contents>> {
     match read_all(db, &world.spec).await? {
         Read::All(contents) => {
             world.oracle.borrow().check(&contents, after)?;
-            Ok(true)
+            Ok(Some(contents))
         }
         Read::Refused(error) => {
             says_so("read", &error, sim)?;
-            Ok(false)
+            Ok(None)
         }
     }
 }

@@ -1,5 +1,7 @@
 use super::search::After;
 use super::*;
+/// Namespace, key, value.
+type Row = (Ns, &'static str, &'static str);
 
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
@@ -13,7 +15,7 @@ fn delete(ns: Ns, key: &str) -> Op {
     Op::Delete { ns, key: bytes(key) }
 }
 
-fn contents(rows: &[(Ns, &str, &str)]) -> Contents {
+fn contents(rows: &[Row]) -> Contents {
     let mut contents = Contents::default();
     for (ns, key, value) in rows {
         contents.push(*ns, bytes(key), bytes(value));
@@ -44,7 +46,7 @@ fn five() -> Oracle {
 #[test]
 fn a_prefix_between_promised_and_submitted_is_right_and_anything_else_is_not() {
     let oracle = five();
-    let cases: &[(&[(Ns, &str, &str)], After, Option<usize>)] = &[
+    let cases: &[(&[Row], After, Option<usize>)] = &[
         (&[], After::PowerCut, Some(4)),
         (&[(0, "a", "1")], After::PowerCut, Some(1)),
         (&[(0, "a", "1")], After::Kill, None),
@@ -73,7 +75,7 @@ fn a_failed_commit_happened_whole_or_not_at_all() {
     oracle.acknowledged(&first, 1, true, 0).unwrap();
     oracle.failed(&lost);
     oracle.acknowledged(&last, 4, false, 1).unwrap();
-    let cases: &[(&[(Ns, &str, &str)], bool)] = &[
+    let cases: &[(&[Row], bool)] = &[
         (&[(0, "a", "1"), (0, "c", "3")], true),
         (&[(0, "a", "2"), (0, "b", "2"), (0, "c", "3")], true),
         (&[(0, "a", "2"), (0, "c", "3")], false),
