@@ -23,8 +23,8 @@ use jdb_io::sim::{Latency, SimConfig, SimDisk};
 use run::{Run, STEPS};
 use std::path::PathBuf;
 
-const SIM_SEEDS: u64 = 120;
-const REAL_SEEDS: u64 = 8;
+const SIM_SEEDS: u64 = 60;
+const REAL_SEEDS: u64 = 6;
 
 /// Environment variable for [`one_seed`].
 const SEED: &str = "JDB_MODEL_SEED";

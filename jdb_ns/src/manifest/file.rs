@@ -91,14 +91,21 @@ impl ManifestFile {
         }
     }
 
-    /// Reads the MANIFEST in `dir`, which must belong to `shard` of the database with this `secret`. Writes nothing.
+    /// Reads the MANIFEST in `dir`, which must belong to `shard` of the database with this `secret`. Writes nothing; with
+    /// [`Mode::Read`] nothing can be written later either.
     ///
     /// # Errors
     /// [`Error::Missing`]; [`Error::Corrupt`] unless all is whole but a torn last record; [`Error::Unsupported`];
     /// [`Error::Io`].
-    pub async fn load(disk: &Disk, dir: &Path, secret: &[u8; ID_LEN], shard: u32) -> Result<Loaded> {
+    pub async fn load(
+        disk: &Disk,
+        dir: &Path,
+        secret: &[u8; ID_LEN],
+        shard: u32,
+        mode: Mode,
+    ) -> Result<Loaded> {
         let path = dir.join(MANIFEST);
-        let file = match disk.open(&path, Mode::ReadWrite).await {
+        let file = match disk.open(&path, mode).await {
             Ok(file) => file,
             Err(error) if error.is_not_found() => return Err(Error::Missing { path, what: "manifest" }),
             Err(error) => return Err(error.into()),

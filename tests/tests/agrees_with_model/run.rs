@@ -42,7 +42,7 @@ impl Run {
             unflushed_len: Some(rng.pick(&[1, 4 << 10, 32 << 10, 1 << 20])),
             block_len: Some(rng.pick(&[1, 64, 300, 4096])),
             life_jump: Some(rng.pick(&[1, 10, 1000, 1 << 24])),
-            reserve_len: Some(rng.pick(&[0, 4096])),
+            reserve_len: Some(rng.pick(&[0, 8 << 10])),
         };
         let options = Options {
             shards: rng.pick(&[1, 4]),
