@@ -60,10 +60,10 @@ counts! {
     reads,
     /// Whole namespaces dropped.
     drops,
-    /// Tables at the end of lives: flushes.
+    /// Tables left at the end of the runs: flushes that lasted.
     flushes,
-    /// Segments begun.
-    segments,
+    /// Other files left or passed by at the end of the runs: rotations.
+    rotations,
     /// Databases opened in the runs themselves.
     opened,
     /// Databases closed.
@@ -86,19 +86,20 @@ impl Counts {
         }
     }
 
-    /// Adds the tables and segments that a life left on `disk`.
+    /// Adds the tables and segments that a run left on `disk`.
     pub fn add_files(&mut self, disk: &SimDisk) {
-        let mut numbers: BTreeMap<_, u64> = BTreeMap::new();
+        let mut newest: BTreeMap<_, u64> = BTreeMap::new();
+        let mut tables = 0;
         for path in disk.paths() {
             let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
             if let (Some(dir), Some(number)) = (path.parent(), number) {
-                let newest = numbers.entry(dir.to_owned()).or_default();
+                let newest = newest.entry(dir.to_owned()).or_default();
                 *newest = (*newest).max(number);
-                self.flushes += u64::from(path.extension().is_some_and(|e| e == "sst"));
+                tables += u64::from(path.extension().is_some_and(|e| e == "sst"));
             }
         }
-        let files: u64 = numbers.values().sum();
-        self.segments += files.saturating_sub(self.flushes.min(files));
+        self.flushes += tables;
+        self.rotations += newest.values().sum::<u64>().saturating_sub(tables);
     }
 
     /// Kinds of damage that took effect in less than `percent` of the cuts; those that the engine gives no occasion for

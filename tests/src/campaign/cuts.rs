@@ -16,7 +16,7 @@ use std::path::Path;
 /// Images of a power cut at every boundary.
 pub const DAMAGES: u64 = 8;
 /// Images where a rename or a removal is at stake: such moments are few.
-const DAMAGES_RARE: u64 = 48;
+const DAMAGES_RARE: u64 = 72;
 
 /// A few lives of about 100 operations, or many short ones that mostly open and close.
 const CALM: Shape = Shape { lives: 1..4, operations: 40..140, boundaries: 1..600 };
