@@ -85,7 +85,8 @@ impl SyncFailure {
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FaultKind {
-    /// An input/output error, of any operation. Part of a write may have happened; a sync fails in a mode drawn by seed.
+    /// An input/output error, of any operation. Part of a write, or all of it, may have happened; a sync fails in a mode
+    /// drawn by seed.
     Eio,
     /// No space: of a write, a longer length, a new file or directory, a rename.
     Enospc,

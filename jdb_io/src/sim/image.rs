@@ -172,7 +172,8 @@ impl Image {
                     && rng.chance(1, 2)
                 {
                     let part = data.get(*from..).unwrap_or_default();
-                    let part = part.get(..rng.index(part.len() + 1)).unwrap_or_default();
+                    let done = if rng.chance(1, 3) { part.len() } else { rng.index(part.len() + 1) };
+                    let part = part.get(..done).unwrap_or_default();
                     if !part.is_empty() {
                         self.write(node, offset + *from as u64, part, touched).ok();
                     }
