@@ -42,6 +42,8 @@ pub struct Spec {
     pub drop_percent: u64,
     /// Of 100 values, this many are longer than a block.
     pub big_percent: u64,
+    /// All records are of one length, so that bytes of another life fit where a new record ends.
+    pub uniform: bool,
     /// Of 100 operations, this many read.
     pub read_percent: u64,
     /// Naps that clients take between operations, in milliseconds.
@@ -65,15 +67,18 @@ impl Spec {
         ];
         ns.rotate_left(rng.index(6));
         ns.truncate(rng.within(3..6) as usize + 1);
-        let keys = keys(&mut rng);
+        let uniform = rng.one_in(5);
+        let keys =
+            if uniform { (0..16).map(|i| format!("k{i:02}").into()).collect() } else { keys(&mut rng) };
         Self {
+            uniform,
             seed,
             path: path.to_owned(),
             ns,
             keys,
             shards: if rng.one_in(5) { 2 } else { 1 },
             inline_max: rng.pick(&[0, 16, 64, 200]),
-            memtable_len: rng.pick(&[600, 1024, 1024, 2048]),
+            memtable_len: rng.pick(&[600, 1024, 1024, 2048, 1 << 16]),
             segment_len: rng.pick(&[4096, 4096, 4096, 8192]),
             block_len: rng.pick(&[128, 256, 512, 4096]),
             sync_interval: Duration::from_millis(rng.pick(&[5, 50, 500])),
@@ -126,6 +131,7 @@ impl Spec {
     #[must_use]
     pub fn value(&self, rng: &mut Rng, version: u64) -> Bytes {
         let len = match rng.below(100) {
+            _ if self.uniform => 24,
             n if n < self.big_percent => rng.within(1500..9000),
             0..30 => rng.within(8..24),
             30..60 => rng.within(12..80),

@@ -36,7 +36,12 @@ pub fn run(seed: u64, settings: &Settings, stop: &dyn Fn(&Counts) -> bool) -> (C
         let repeat = if rng.one_in(3) { Repeat::Forever } else { Repeat::Once };
         // A directory cannot be put back to what it was: reverting is for files, of whose syncs there are fewer.
         let reverts = kind == FaultKind::FailedSync(SyncFailure::Reverted);
-        let at = if reverts { At::NthOf(OpKind::Sync, n % 64) } else { At::Nth(n) };
+        let at = match rng.below(4) {
+            _ if reverts => At::NthOf(OpKind::Sync, n % 64),
+            0 => At::NthOn(".log", n / 3),
+            1 => At::NthOf(OpKind::Write, n / 3),
+            _ => At::Nth(n),
+        };
         let fault = Fault { at, kind, repeat };
         let (hit, check) = one(seed, settings, fault, &mut counts);
         if let Err(violation) = check {
@@ -58,6 +63,10 @@ fn one(seed: u64, settings: &Settings, fault: Fault, counts: &mut Counts) -> (u6
     let disk = SimDisk::new(SimConfig { seed: rng.next(), ..SimConfig::default() });
     world.trace(|| format!("==== {fault:?} ===="));
     disk.inject(fault);
+    if rng.one_in(3) {
+        // What the engine does to clear up fails too.
+        disk.inject(Fault { at: At::NthOf(OpKind::SetLen, 0), kind: FaultKind::Eio, repeat: Repeat::Once });
+    }
     let check = lives(&disk, &world, fault, &mut rng);
     let hit = disk.faults_hit();
     counts.add(&world.counts.take());
