@@ -72,6 +72,8 @@ pub enum Fate {
     Acknowledged,
     /// An error: it may have happened, whole.
     Failed,
+    /// An error, and a later commit was acknowledged while this one was not to be seen: it never happens any more.
+    Gone,
 }
 
 /// Changes that happen together or not at all.
@@ -87,6 +89,13 @@ pub struct Commit {
     pub fate: Fate,
     /// How many commits had been promised durable when this one was submitted: it proves them.
     pub proves: usize,
+}
+
+impl Commit {
+    /// Whether the plain state is without it.
+    const fn is_left_out(&self) -> bool {
+        matches!(self.fate, Fate::Failed | Fate::Gone)
+    }
 }
 
 /// What one shard must hold.
@@ -398,7 +407,7 @@ impl Oracle {
         for shard in &mut self.shards {
             let mut hash = shard.hashes[0];
             for (i, commit) in shard.commits.iter().enumerate() {
-                if commit.fate != Fate::Failed {
+                if !commit.is_left_out() {
                     hash = apply(&mut self.spaces, &commit.ops, i + 1, hash);
                 }
                 shard.hashes.push(hash);

@@ -125,7 +125,10 @@ async fn life(
         work(&db, disk, world, operations, rng).await;
         world.verdict()?;
         // Reads of this life see all that was acknowledged, whatever became of the disk.
-        look(&db, world, sim, After::Kill).await.map_err(|v| v.at(format!("session {session}, at rest")))?;
+        let found = look(&db, world, sim, After::Kill).await;
+        if let Some(contents) = found.map_err(|v| v.at(format!("session {session}, at rest")))? {
+            world.oracle.borrow_mut().resolve(&contents);
+        }
         let marks = world.oracle.borrow().acknowledged_marks();
         match db.close().await {
             Ok(()) => world.made_durable(&marks),
