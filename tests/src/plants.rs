@@ -61,7 +61,6 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::SeqPlusOne, &[CUTS, RECOVERY, ORDER]),
     // What is found behind a new record has lower sequences, which ends the log: two rules guard one place.
     Hunt { with: Some(Plant::NoRise), ..hunt(Plant::AppendToOldSegment, &[ORDER, CUTS, RECOVERY]) },
-    hunt(Plant::IgnoreTrueEnd, &[FAULTS, RECOVERY, CUTS]),
     hunt(Plant::AnySuccessor, &[CUTS, RECOVERY]),
     hunt(Plant::RemoveUnknownSegments, &[CUTS]),
     hunt(Plant::ReuseFileNumber, &[RECOVERY, CUTS, ORDER]),
@@ -74,6 +73,8 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::RetryFailedSync, &[FAULTS]),
     hunt(Plant::AppendAfterFailedWrite, &[FAULTS]),
     hunt(Plant::ForgetDropBelowReplay, &[CUTS, ORDER]),
+    // What a failed write leaves behind a true end is cut off at once.
+    test(Plant::IgnoreTrueEnd, "jdb_val: bytes_behind_a_true_end_stay_gone"),
     // Nothing is written over another life's bytes while no file is recycled.
     test(Plant::NoRise, "jdb_val: rules_left_out_are_noticed_by_the_tests_above"),
     test(Plant::NoKeyCheck, "jdb_val: rules_left_out_are_noticed_by_the_tests_above"),

@@ -15,8 +15,10 @@ use std::path::Path;
 
 /// Images of a power cut at every boundary.
 pub const DAMAGES: u64 = 8;
-/// Images where a rename or a removal is at stake: such moments are few.
+/// Images where a rename is at stake: such moments are few.
 const DAMAGES_RARE: u64 = 72;
+/// Images where a removal is at stake: there are fewer still.
+const DAMAGES_RAREST: u64 = 112;
 
 /// A few lives of about 100 operations, or many short ones that mostly open and close.
 const CALM: Shape = Shape { lives: 1..4, operations: 40..140, boundaries: 1..600 };
@@ -43,14 +45,12 @@ pub fn run(seed: u64, settings: &Settings, stop: &dyn Fn(&Counts) -> bool) -> (C
 
 /// All damages of one boundary.
 fn cut_here(disk: &SimDisk, world: &World, rng: &mut Rng) -> Check {
-    let mut rare = false;
+    let mut damages = DAMAGES;
     for damage in 0..DAMAGES {
-        rare |= cut(disk, world, rng, damage)?;
+        damages = damages.max(cut(disk, world, rng, damage)?);
     }
-    if rare {
-        for damage in DAMAGES..DAMAGES_RARE {
-            cut(disk, world, rng, damage)?;
-        }
+    for damage in DAMAGES..damages {
+        cut(disk, world, rng, damage)?;
     }
     let seed = rng.next();
     let image = disk.kill(seed, quiet(seed));
@@ -61,8 +61,8 @@ fn cut_here(disk: &SimDisk, world: &World, rng: &mut Rng) -> Check {
     Ok(())
 }
 
-/// One image; returns whether renames or removals were at stake.
-fn cut(disk: &SimDisk, world: &World, rng: &mut Rng, damage: u64) -> Check<bool> {
+/// One image; returns how many such a moment is worth.
+fn cut(disk: &SimDisk, world: &World, rng: &mut Rng, damage: u64) -> Check<u64> {
     let seed = rng.next();
     let image = disk.power_cut(seed, quiet(seed));
     let depth = match rng.below(24) {
@@ -80,6 +80,11 @@ fn cut(disk: &SimDisk, world: &World, rng: &mut Rng, damage: u64) -> Check<bool>
     let done = image.damage_counts();
     check_image(&image, world, After::PowerCut, depth, seed)
         .map_err(|v| v.at(format!("power cut at boundary {}, damage {damage}", disk.changes())))?;
-    Ok(done.renames_lost + done.renames_kept + done.removes_lost + done.removes_kept + done.names_reordered
-        > 0)
+    Ok(if done.removes_lost + done.removes_kept > 0 {
+        DAMAGES_RAREST
+    } else if done.renames_lost + done.renames_kept + done.names_reordered > 0 {
+        DAMAGES_RARE
+    } else {
+        DAMAGES
+    })
 }
