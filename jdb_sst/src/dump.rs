@@ -4,19 +4,20 @@
 
 use crate::block::Block;
 use crate::error::Damage;
+use crate::filter::{self, FilterBlock};
 use crate::footer::Footer;
-use crate::handle::{Handle, Span};
-use crate::layout::{COUNT_LEN, FOOTER_LEN, TRAILER_LEN};
-use crate::meta::read_list;
+use crate::handle::Handle;
+use crate::layout::{COUNT_LEN, FILTER_HEAD_LEN, FILTER_VERSION, FOOTER_LEN, TRAILER_LEN};
+use crate::meta::{Meta, MetaType, read_list};
 use crate::trailer;
-use crate::walk::child_handle;
+use crate::walk::{Want, child_want};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 /// A part of a table: a block, padding or the footer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Section {
-    /// `data`, `index`, `top`, `meta list`, `unknown` (padding, or what only a later version knows) or `footer`.
+    /// `data`, `index`, `top`, `filter`, `meta filters`, `meta list`, `unknown` (padding, or what only a later version knows) or `footer`.
     pub name: &'static str,
     /// Offset in the file.
     pub offset: u64,
@@ -65,10 +66,15 @@ pub fn dump(bytes: &[u8]) -> Result<Dump, Damage> {
     let mut found: BTreeMap<u64, Section> = BTreeMap::new();
     let mut put = |section: Section| found.insert(section.offset, section).is_none();
 
-    let mut wanted: Vec<Handle> = (footer.height > 0).then_some(footer.top).into_iter().collect();
+    let top = Want { level: 0, handle: footer.top, filter_len: 0 };
+    let mut wanted: Vec<Want> = (footer.height > 0).then_some(top).into_iter().collect();
     for level in 0..=footer.height {
         let mut below = Vec::new();
-        for handle in wanted {
+        for want in wanted {
+            if let Some(filter) = want.filter() {
+                put(filter_block(bytes, &footer, filter)?);
+            }
+            let handle = want.handle;
             let context = Context { level, height: footer.height, limit };
             let body = open(bytes, &footer, handle)?;
             let at = |damage: Damage| damage.after(handle.offset);
@@ -76,12 +82,18 @@ pub fn dump(bytes: &[u8]) -> Result<Dump, Damage> {
             put(Section { name: context.name(), offset: handle.offset, len: u64::from(handle.len), lines });
         }
         // A block that two handles of a forged index lead to is printed once.
-        below.sort_by_key(|handle: &Handle| handle.offset);
-        below.dedup_by_key(|handle| handle.offset);
+        below.sort_by_key(|want: &Want| want.handle.offset);
+        below.dedup_by_key(|want| want.handle.offset);
         wanted = below;
     }
     if footer.meta.len > 0 {
-        put(meta_list(bytes, &footer, limit)?);
+        let (section, list) = meta_list(bytes, &footer, limit)?;
+        put(section);
+        for meta in list {
+            found_meta(bytes, &footer, meta)?.into_iter().for_each(|section| {
+                put(section);
+            });
+        }
     }
     let mut sections = Vec::new();
     let mut end = 0;
@@ -114,7 +126,7 @@ impl Context {
     }
 
     /// The lines of a block; adds the blocks it leads to.
-    fn block(self, stored: &[u8], body_len: usize, below: &mut Vec<Handle>) -> Result<String, Damage> {
+    fn block(self, stored: &[u8], body_len: usize, below: &mut Vec<Want>) -> Result<String, Damage> {
         let body = stored.get(..body_len).unwrap_or_default();
         let block = Block::parse(body)?;
         let shape = block.shape();
@@ -136,18 +148,19 @@ impl Context {
                 continue;
             }
             let to_data = self.level + 1 == self.height;
-            let handle = child_handle(entry.kind, entry.value, to_data, self.limit);
-            let handle = handle.map_err(|damage| damage.after(raw.value_at() as u64))?;
-            let Handle { offset, len } = handle;
-            match Span::decode(entry.value, self.limit) {
-                Ok(span) if !to_data && span.filter_len > 0 => lines.put(
+            let level = usize::from(self.level) + 1;
+            let want = child_want(entry.kind, entry.value, level, to_data, self.limit);
+            let want = want.map_err(|damage| damage.after(raw.value_at() as u64))?;
+            let Handle { offset, len } = want.handle;
+            match want.filter() {
+                Some(filter) => lines.put(
                     raw.end,
-                    format_args!("filter of {} at {}, index block of {len}", span.filter_len, span.offset),
+                    format_args!("filter of {} at {}, index block of {len}", filter.len, filter.offset),
                 ),
-                _ if to_data => lines.put(raw.end, format_args!("data block at {offset}, {len} bytes")),
-                _ => lines.put(raw.end, format_args!("index block at {offset}, no filter, {len} bytes")),
+                None if to_data => lines.put(raw.end, format_args!("data block at {offset}, {len} bytes")),
+                None => lines.put(raw.end, format_args!("index block at {offset}, no filter, {len} bytes")),
             }
-            below.push(handle);
+            below.push(want);
         }
         let mut offsets = String::new();
         for index in 0..block.count() {
@@ -161,18 +174,62 @@ impl Context {
     }
 }
 
-fn meta_list(bytes: &[u8], footer: &Footer, limit: u64) -> Result<Section, Damage> {
+fn meta_list(bytes: &[u8], footer: &Footer, limit: u64) -> Result<(Section, Vec<Meta>), Damage> {
     let handle = footer.meta;
     let body = open(bytes, footer, handle)?;
     let list = read_list(body, limit).map_err(|damage| damage.after(handle.offset))?;
     let mut lines = Lines::new(stored(bytes, handle)?);
-    for meta in list {
+    for meta in &list {
         let (flags, Handle { offset, len }) = (meta.flags, meta.handle);
         let number = meta.number;
         lines.skip(16, format_args!("meta block {number}, flags {flags}, at {offset}, {len} bytes"));
     }
     lines.trailer();
-    Ok(Section { name: "meta list", offset: handle.offset, len: u64::from(handle.len), lines: lines.out })
+    Ok((section("meta list", handle, lines), list))
+}
+
+/// The section of a meta block; `None` for a type of a later version.
+fn found_meta(bytes: &[u8], footer: &Footer, meta: Meta) -> Result<Option<Section>, Damage> {
+    let handle = meta.handle;
+    if meta.number != MetaType::Filters as u16 {
+        return Ok(None);
+    }
+    let body = open(bytes, footer, handle)?;
+    let salt = filter::decode_meta(body).map_err(|damage| damage.after(handle.offset))?;
+    let mut lines = Lines::new(stored(bytes, handle)?);
+    if salt.is_some() {
+        lines.skip(1, format_args!("version {FILTER_VERSION}"));
+        lines.skip(1, format_args!("flags {}", body.get(1).copied().unwrap_or_default()));
+        lines.skip(6, format_args!("zero"));
+        lines.skip(8, format_args!("salt"));
+    }
+    lines.trailer();
+    Ok(Some(section("meta filters", handle, lines)))
+}
+
+fn filter_block(bytes: &[u8], footer: &Footer, handle: Handle) -> Result<Section, Damage> {
+    let body = open(bytes, footer, handle)?;
+    let filter = FilterBlock::parse(body).map_err(|damage| damage.after(handle.offset))?;
+    let mut lines = Lines::new(stored(bytes, handle)?);
+    if let Some(filter) = filter {
+        let shape = filter.shape();
+        let groups = if filter.has_groups() { "group prefixes too" } else { "none" };
+        lines.skip(1, format_args!("version {FILTER_VERSION}"));
+        lines.skip(1, format_args!("flags: {groups}"));
+        lines.skip(1, format_args!("salt number 0"));
+        lines.skip(1, format_args!("zero"));
+        lines.skip(4, format_args!("count {}", filter.count()));
+        lines.skip(8, format_args!("seed"));
+        lines.skip(4, format_args!("segment length {}", shape.segment_len));
+        lines.skip(4, format_args!("spread length {}", shape.spread_len));
+        lines.skip(body.len() - FILTER_HEAD_LEN, format_args!("fingerprints"));
+    }
+    lines.trailer();
+    Ok(section("filter", handle, lines))
+}
+
+fn section(name: &'static str, handle: Handle, lines: Lines<'_>) -> Section {
+    Section { name, offset: handle.offset, len: u64::from(handle.len), lines: lines.out }
 }
 
 fn footer_lines(bytes: &[u8], footer: &Footer) -> String {

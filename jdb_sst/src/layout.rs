@@ -55,6 +55,22 @@ pub const HEIGHT_MAX: u8 = 32;
 /// Fewest entries in an index block that is not the last of its level, so that each level is at most half the one below.
 pub const INDEX_COUNT_MIN: usize = 2;
 
+/// Version of the filter blocks that this crate writes and understands; others answer "maybe".
+pub const FILTER_VERSION: u8 = 1;
+/// Length of a filter block's header.
+pub const FILTER_HEAD_LEN: usize = 24;
+/// Longest filter block that a reader allocates, trailer included.
+pub const FILTER_LEN_MAX: usize = 64 << 10;
+/// A filter of fewer distinct keys is not written: it would be long for what it saves.
+pub const FILTER_KEYS_MIN: usize = 64;
+/// Distinct keys from which on an index partition ends. Just below the step at which a filter of 10 segments of 512 grows
+/// by one: 10.34 bits a key, and built in about 200 us.
+pub const FILTER_KEYS_TARGET: usize = 3960;
+/// Most hashes in a filter.
+pub const FILTER_KEYS_MAX: usize = 8 << 10;
+/// Length of the meta block about filters.
+pub const FILTERS_META_LEN: usize = 16;
+
 /// Length of one entry in the list of meta blocks.
 pub const META_ENTRY_LEN: usize = 16;
 /// Most entries in the list of meta blocks.
@@ -72,6 +88,12 @@ const _: () =
 const _: () = assert!(ENTRY_COUNT_MAX < WIDE as usize);
 const _: () = assert!(DATA_LEN_MAX < u32::MAX as usize, "a block's length fits its handle");
 const _: () = assert!(ENGINE_KEY_LEN_MAX < 1 << 21, "key lengths take at most three bytes");
+const _: () = assert!(FILTER_KEYS_MIN < FILTER_KEYS_TARGET && 2 * FILTER_KEYS_TARGET <= FILTER_KEYS_MAX);
+const _: () = assert!(FILTER_HEAD_LEN + 2 * FILTER_KEYS_MAX + TRAILER_LEN < FILTER_LEN_MAX);
+const _: () = assert!(
+    FOOTER_LEN + 2 * (4 * META_ENTRY_LEN + TRAILER_LEN) + FILTERS_META_LEN + TRAILER_LEN <= TAIL_LEN,
+    "opening finds the meta list and the meta block about filters in its one read"
+);
 const _: () = assert!(BLOCK_LEN_MAX.is_multiple_of(PAGE_LEN));
 
 /// How a block's bytes are compressed. **Format**: the numbers are on disk.

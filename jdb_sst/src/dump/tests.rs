@@ -18,7 +18,8 @@ fn worked() -> Vec<u8> {
     rows[2].kind = Kind::Pointer;
     rows[2].value = pointer;
     assert_eq!(rows[0].seq, SeqNo::new(7));
-    let mut builder = crate::TableBuilder::new(*b"0123456789abcdef", options(40, 4096, 65_536)).unwrap();
+    let options = crate::WriterOptions { filter: false, ..options(40, 4096, 65_536) };
+    let mut builder = crate::TableBuilder::new(*b"0123456789abcdef", options).unwrap();
     for row in &rows {
         builder.append(&row.key, row.seq, row.kind, &row.value).unwrap();
     }
