@@ -7,10 +7,11 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot run is to stop")]
 
 use jdb_base::{Kind, SeqNo};
-use jdb_io::{Disk, RuntimeConfig};
+use jdb_io::{BlockCache, Disk, Mode, RuntimeConfig};
 use jdb_sst::layout::TRAILER_LEN;
-use jdb_sst::{FilterBlock, FilterBuilder, TableBuilder, WriterOptions, filter_hash};
+use jdb_sst::{FilterBlock, FilterBuilder, SstReader, SstWriter, TableBuilder, WriterOptions, filter_hash};
 use std::hint::black_box;
+use std::rc::Rc;
 
 /// Keys in a full partition of a table.
 const KEYS: u64 = 3900;
@@ -19,7 +20,11 @@ fn main() {
     let probes: u64 = std::env::args().nth(1).map_or(1_000_000, |arg| arg.parse().unwrap());
     false_answers(probes);
     // The clock is the disk's, and the disk wants a runtime.
-    jdb_io::runtime(&RuntimeConfig::default()).unwrap().block_on(async { step_lengths(&Disk::real()) });
+    jdb_io::runtime(&RuntimeConfig::default()).unwrap().block_on(async {
+        let disk = Disk::real();
+        lookups(&disk).await;
+        step_lengths(&disk);
+    });
 }
 
 fn key(number: u64) -> [u8; 16] {
@@ -55,6 +60,44 @@ fn false_answers(probes: u64) {
 }
 
 /// Builds tables in memory with a step between entries, as the async writer does; no call may hold the thread for long.
+/// Look-ups in a cached table: the quickest of many rounds, which is what they take when nothing else runs.
+async fn lookups(disk: &Disk) {
+    const COUNT: u64 = 100_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut sorted: Vec<[u8; 16]> = (0..COUNT).map(key).collect();
+    sorted.sort_unstable();
+    for filter in [true, false] {
+        let path = dir.path().join(format!("{filter}.sst"));
+        let options = WriterOptions { filter, ..WriterOptions::default() };
+        let mut writer = SstWriter::create(disk, &path, options).await.unwrap();
+        for key in &sorted {
+            writer.append(key, SeqNo::ZERO, Kind::Inline, b"twelve bytes").await.unwrap();
+        }
+        writer.finish().await.unwrap();
+        let cache = Rc::new(BlockCache::new(64 << 20));
+        let id = cache.next_file_id();
+        let file = disk.open(&path, Mode::Read).await.unwrap();
+        let reader = SstReader::open(file, Some((cache, id))).await.unwrap();
+        for (name, first) in [("present", 0), ("absent", COUNT)] {
+            let keys: Vec<[u8; 16]> = (0..COUNT).map(|i| key(first + i * 7919 % COUNT)).collect();
+            let mut rounds = Vec::new();
+            for _ in 0..20 {
+                for some in keys.chunks(100) {
+                    let before = disk.now();
+                    for key in some {
+                        black_box(reader.get(key, SeqNo::MAX).await.unwrap());
+                    }
+                    rounds.push((disk.now().saturating_sub(before)).as_nanos() / some.len() as u128);
+                }
+            }
+            rounds.sort_unstable();
+            let at = |percent: usize| rounds.get(rounds.len() * percent / 100).copied().unwrap_or_default();
+            println!("get, cached, {name}, filter {filter}: p5 {} ns, p50 {} ns", at(5), at(50));
+        }
+    }
+    disk.drain().await;
+}
+
 fn step_lengths(disk: &Disk) {
     let mut sorted: Vec<[u8; 16]> = (0..400_000).map(key).collect();
     sorted.sort_unstable();

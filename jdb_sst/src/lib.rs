@@ -66,6 +66,7 @@ mod reader;
 mod table_builder;
 #[cfg(test)]
 mod testing;
+mod top;
 mod trailer;
 mod walk;
 mod writer;

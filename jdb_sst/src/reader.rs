@@ -8,6 +8,7 @@ use crate::handle::Handle;
 use crate::layout::{FOOTER_LEN, TAIL_LEN, TOP_LEN_PINNED};
 use crate::lookup::{Entry, Found, Lookup};
 use crate::meta::{Meta, MetaType, read_list};
+use crate::top::Top;
 use crate::trailer;
 use crate::walk::{Walk, Want};
 use bytes::Bytes;
@@ -36,7 +37,7 @@ pub struct SstReader {
     meta: Vec<Meta>,
     /// Salt of the filters; `None` when there are none that this version understands.
     salt: Option<u64>,
-    top: OnceCell<Bytes>,
+    top: OnceCell<Top>,
 }
 
 /// What a filter says, with the index partition behind it when it was read along.
@@ -91,7 +92,7 @@ impl SstReader {
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Unsupported`], [`Error::Io`].
     pub async fn get(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
-        let (lookup, mut want) = Lookup::new(&self.footer, self.limit, key, seq);
+        let (lookup, mut want) = self.begin(key, seq)?;
         while let Some(next) = want {
             let mut read_along = None;
             if let (Some(salt), Some(filter)) = (self.salt, next.filter()) {
@@ -119,7 +120,7 @@ impl SstReader {
     /// # Errors
     /// As [`SstReader::get`].
     pub async fn may_contain(&self, key: &[u8]) -> Result<bool> {
-        let (lookup, mut want) = Lookup::new(&self.footer, self.limit, key, SeqNo::MAX);
+        let (lookup, mut want) = self.begin(key, SeqNo::MAX)?;
         while let Some(next) = want.filter(|next| next.level < usize::from(self.footer.height)) {
             if let (Some(salt), Some(filter)) = (self.salt, next.filter()) {
                 let asked = self.ask(next, filter, filter_hash(key, salt)).await?;
@@ -167,10 +168,10 @@ impl SstReader {
         self.footer.count == 0
     }
 
-    /// Bytes of the file that this reader holds in memory: the top index, once it was used.
+    /// Bytes of memory that this reader holds for the top index, once it was used.
     #[must_use]
     pub fn pinned_len(&self) -> usize {
-        self.top.get().map_or(0, Bytes::len)
+        self.top.get().map_or(0, Top::len)
     }
 
     /// The file's path.
@@ -183,13 +184,22 @@ impl SstReader {
         Walk::new(&self.footer, self.limit)
     }
 
+    /// A look-up and the first block it wants, beyond the top index if that is in memory.
+    #[inline]
+    fn begin<'a>(&self, key: &'a [u8], seq: SeqNo) -> Result<(Lookup<'a>, Option<Want>)> {
+        let (lookup, first) = Lookup::new(&self.footer, self.limit, key, seq);
+        let Some(top) = self.top.get() else { return Ok((lookup, first)) };
+        let want = top.find(key, seq);
+        Ok((lookup, want.map_err(|damage| damage.after(self.footer.top.offset).of(self.path()))?))
+    }
+
     /// A block that is in memory.
     #[inline]
     pub(crate) fn ready(&self, want: Want) -> Option<Bytes> {
         if want.level == 0
             && let Some(top) = self.top.get()
         {
-            return Some(top.clone());
+            return Some(top.bytes().clone());
         }
         let (cache, file_id) = self.cache.as_ref()?;
         cache.get(*file_id, want.handle.offset)
@@ -201,8 +211,10 @@ impl SstReader {
         let stored = read(&self.file, handle.offset, handle.len as usize).await?;
         let bytes = self.open_block(&stored, handle)?;
         if want.level == 0 && bytes.len() <= TOP_LEN_PINNED {
+            let top = Top::new(bytes, self.limit);
+            let top = top.map_err(|damage| damage.after(handle.offset).of(self.path()))?;
             // Two tasks may have loaded it at once; the first one stays.
-            return Ok(self.top.get_or_init(|| bytes).clone());
+            return Ok(self.top.get_or_init(|| top).bytes().clone());
         }
         self.keep(handle.offset, &bytes);
         Ok(bytes)
