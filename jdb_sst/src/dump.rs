@@ -4,20 +4,23 @@
 
 use crate::block::Block;
 use crate::error::Damage;
-use crate::filter::{self, FilterBlock};
 use crate::footer::Footer;
 use crate::handle::Handle;
-use crate::layout::{COUNT_LEN, FILTER_HEAD_LEN, FILTER_VERSION, FOOTER_LEN, TRAILER_LEN};
-use crate::meta::{Meta, MetaType, read_list};
+use crate::layout::{COUNT_LEN, FOOTER_LEN, TRAILER_LEN};
+use crate::meta::{Meta, read_list};
 use crate::trailer;
 use crate::walk::{Want, child_want};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
+mod extra;
+
+use extra::{filter_block, meta_sections};
+
 /// A part of a table: a block, padding or the footer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Section {
-    /// `data`, `index`, `top`, `filter`, `meta filters`, `meta list`, `unknown` (padding, or what only a later version knows) or `footer`.
+    /// `data`, `index`, `top`, `filter`, `groups`, `meta ..`, `unknown` (padding, or what only a later version knows) or `footer`.
     pub name: &'static str,
     /// Offset in the file.
     pub offset: u64,
@@ -90,9 +93,9 @@ pub fn dump(bytes: &[u8]) -> Result<Dump, Damage> {
         let (section, list) = meta_list(bytes, &footer, limit)?;
         put(section);
         for meta in list {
-            found_meta(bytes, &footer, meta)?.into_iter().for_each(|section| {
+            for section in meta_sections(bytes, &footer, meta, limit)? {
                 put(section);
-            });
+            }
         }
     }
     let mut sections = Vec::new();
@@ -186,46 +189,6 @@ fn meta_list(bytes: &[u8], footer: &Footer, limit: u64) -> Result<(Section, Vec<
     }
     lines.trailer();
     Ok((section("meta list", handle, lines), list))
-}
-
-/// The section of a meta block; `None` for a type of a later version.
-fn found_meta(bytes: &[u8], footer: &Footer, meta: Meta) -> Result<Option<Section>, Damage> {
-    let handle = meta.handle;
-    if meta.number != MetaType::Filters as u16 {
-        return Ok(None);
-    }
-    let body = open(bytes, footer, handle)?;
-    let salt = filter::decode_meta(body).map_err(|damage| damage.after(handle.offset))?;
-    let mut lines = Lines::new(stored(bytes, handle)?);
-    if salt.is_some() {
-        lines.skip(1, format_args!("version {FILTER_VERSION}"));
-        lines.skip(1, format_args!("flags {}", body.get(1).copied().unwrap_or_default()));
-        lines.skip(6, format_args!("zero"));
-        lines.skip(8, format_args!("salt"));
-    }
-    lines.trailer();
-    Ok(Some(section("meta filters", handle, lines)))
-}
-
-fn filter_block(bytes: &[u8], footer: &Footer, handle: Handle) -> Result<Section, Damage> {
-    let body = open(bytes, footer, handle)?;
-    let filter = FilterBlock::parse(body).map_err(|damage| damage.after(handle.offset))?;
-    let mut lines = Lines::new(stored(bytes, handle)?);
-    if let Some(filter) = filter {
-        let shape = filter.shape();
-        let groups = if filter.has_groups() { "group prefixes too" } else { "none" };
-        lines.skip(1, format_args!("version {FILTER_VERSION}"));
-        lines.skip(1, format_args!("flags: {groups}"));
-        lines.skip(1, format_args!("salt number 0"));
-        lines.skip(1, format_args!("zero"));
-        lines.skip(4, format_args!("count {}", filter.count()));
-        lines.skip(8, format_args!("seed"));
-        lines.skip(4, format_args!("segment length {}", shape.segment_len));
-        lines.skip(4, format_args!("spread length {}", shape.spread_len));
-        lines.skip(body.len() - FILTER_HEAD_LEN, format_args!("fingerprints"));
-    }
-    lines.trailer();
-    Ok(section("filter", handle, lines))
 }
 
 fn section(name: &'static str, handle: Handle, lines: Lines<'_>) -> Section {

@@ -71,6 +71,9 @@ pub const FILTER_KEYS_MAX: usize = 8 << 10;
 /// Length of the meta block about filters.
 pub const FILTERS_META_LEN: usize = 16;
 
+/// Version of the group directory that this crate writes and understands.
+pub const GROUPS_VERSION: u8 = 1;
+
 /// Length of one entry in the list of meta blocks.
 pub const META_ENTRY_LEN: usize = 16;
 /// Most entries in the list of meta blocks.

@@ -18,8 +18,11 @@ pub struct WriterOptions {
     /// Whether filters are written, which say of nearly every absent key that it is absent; default on. They take about 10.5
     /// bits a key.
     pub filter: bool,
-    /// Length of the prefix of a key that names its *group*; default none. Groups must ascend with their keys: no group's
-    /// prefix may be a prefix of another group's. A length over the key's is cut to it.
+    /// Whether a meta block of [`Properties`](crate::Properties) is written, about 60 bytes; default on.
+    pub properties: bool,
+    /// Length of the prefix of a key that names its *group*; default none. With it a group directory is written, see
+    /// [`SstReader::group`](crate::SstReader::group). Groups must ascend with their keys: no group's prefix may be a prefix of
+    /// another's, else there is no directory. A length over the key's is cut to it.
     pub group_prefix_len: Option<fn(&[u8]) -> usize>,
     /// Whether the filters know group prefixes too, for [`SstReader::may_contain_group`](crate::SstReader::may_contain_group);
     /// default off. Costs as much as one more key for each group and, where a group goes on, for each data block.
@@ -34,6 +37,7 @@ impl Default for WriterOptions {
             top_len: TOP_LEN_PINNED,
             codec: Codec::Plain,
             filter: true,
+            properties: true,
             group_prefix_len: None,
             filter_groups: false,
         }

@@ -50,6 +50,11 @@ impl Keys {
         self.hashes.push(hash);
     }
 
+    /// A group begins with the next data block, but its prefix leads to this one.
+    pub(crate) fn add_group_ahead(&mut self, prefix: &[u8]) {
+        self.hashes.push(filter_hash(prefix, self.salt));
+    }
+
     /// The next entry begins a data block; it has the key and the group of the entry before, or not.
     pub(crate) fn begin_block(&mut self, same_key: bool, same_group: bool) {
         self.hashes.extend(self.group.filter(|_| same_group));

@@ -126,10 +126,7 @@ impl SstReader {
                 let asked = self.ask(next, filter, filter_hash(key, salt)).await?;
                 return Ok(matches!(asked, Asked::Maybe(_)));
             }
-            let bytes = match self.ready(next) {
-                Some(bytes) => bytes,
-                None => self.fetch(next).await?,
-            };
+            let bytes = self.load(next).await?;
             match lookup.look(next, &bytes).map_err(|damage| damage.of(self.path()))? {
                 Found::Below(below) => want = Some(below),
                 Found::Answer(entry) => return Ok(entry.is_some()),
@@ -203,6 +200,14 @@ impl SstReader {
         }
         let (cache, file_id) = self.cache.as_ref()?;
         cache.get(*file_id, want.handle.offset)
+    }
+
+    /// A block, from memory or from the file.
+    async fn load(&self, want: Want) -> Result<Bytes> {
+        match self.ready(want) {
+            Some(bytes) => Ok(bytes),
+            None => self.fetch(want).await,
+        }
     }
 
     /// Reads a block, verifies it and keeps it. Its handle was checked against the file's length.
@@ -311,6 +316,8 @@ async fn read(file: &File, offset: u64, len: usize) -> Result<Bytes> {
     }
     Ok(bytes)
 }
+
+mod about;
 
 const _: () = assert!(size_of::<Error>() <= 88);
 

@@ -12,14 +12,15 @@
 
 use crate::block_builder::BlockBuilder;
 use crate::error::Result;
-use crate::filter;
 use crate::footer::{Features, Footer};
+use crate::group::Groups;
 use crate::handle::{Handle, Span};
 use crate::index::{Fence, IndexBuilder, is_full, separate};
 use crate::layout::{Codec, ID_LEN, TOP_LEN_PINNED, TRAILER_LEN};
-use crate::meta::{Meta, MetaType};
+use crate::meta::Meta;
 use crate::options::{TableInfo, WriterOptions};
 use crate::partition::{Keys, Pending};
+use crate::properties::Properties;
 use crate::trailer;
 use jdb_base::checksum::Seed;
 use jdb_base::pages::PAGE_LEN;
@@ -53,10 +54,13 @@ pub struct TableBuilder {
     keys: Option<Keys>,
     /// The partition whose filter is being built.
     pending: Option<Pending>,
-    /// Metas written so far.
-    metas: Vec<Meta>,
     /// Length of the last key's group prefix.
     group_len: Option<usize>,
+    /// Counts groups, when keys have any.
+    groups: Option<Groups>,
+    properties: Properties,
+    /// Meta blocks written so far.
+    metas: Vec<Meta>,
     /// The separators of the partitions so far.
     fences: Vec<Fence>,
     separator: Vec<u8>,
@@ -78,6 +82,8 @@ impl TableBuilder {
     /// [`Error::Option`](crate::Error::Option) when an option is outside its range.
     pub fn new(id: [u8; ID_LEN], options: WriterOptions) -> Result<Self> {
         options.check()?;
+        let groups = options.group_prefix_len.map(|_| Groups::default());
+        let properties = Properties::new(&options);
         let keys = options.filter.then(|| Keys::new(xxh3_64(&id)));
         Ok(Self {
             options,
@@ -89,8 +95,10 @@ impl TableBuilder {
             index: IndexBuilder::default(),
             keys,
             pending: None,
-            metas: Vec::new(),
             group_len: None,
+            groups,
+            properties,
+            metas: Vec::new(),
             fences: Vec::new(),
             separator: Vec::new(),
             handle: Vec::new(),
@@ -124,7 +132,7 @@ impl TableBuilder {
                 shared = 0;
             }
         }
-        self.note_key(key);
+        self.note(key, seq, kind, value);
         if self.count == 0 {
             self.first_key.extend_from_slice(key);
         }
@@ -190,6 +198,8 @@ impl TableBuilder {
         let (height, top) = self.finish_levels();
         let empty = self.count == 0;
         let (seq_min, seq_max) = if empty { Default::default() } else { (self.seq_min, self.seq_max) };
+        self.write_groups_meta();
+        self.write_properties(seq_min, seq_max);
         self.write_filters_meta();
         let meta = self.write_meta_list();
         let footer = Footer {
@@ -221,29 +231,38 @@ impl TableBuilder {
         (self.out, info)
     }
 
-    /// Takes note of the key of the next entry, which the open block can hold.
-    fn note_key(&mut self, key: &[u8]) {
+    /// Takes note of the next entry, which the open block is about to get.
+    fn note(&mut self, key: &[u8], seq: SeqNo, kind: Kind, value: &[u8]) {
         let last = self.block.last().map(|(last, _)| last);
         let same_key = last == Some(key);
-        let group_len = match (same_key, self.options.group_prefix_len) {
-            (true, _) => self.group_len,
-            (false, of) => of.map(|of| of(key).min(key.len())),
-        };
+        let group_len = if same_key { self.group_len } else { self.group_prefix(key).map(<[u8]>::len) };
         let prefix = group_len.and_then(|len| key.get(..len));
-        let last_prefix = self.group_len.and_then(|len| last?.get(..len));
-        let same_group = prefix == last_prefix;
+        let same_group = same_key || prefix == self.group_len.and_then(|len| last?.get(..len));
+        let new_group = prefix.filter(|_| !same_group);
         if let Some(keys) = &mut self.keys {
             if self.block.is_empty() && self.count > 0 {
                 keys.begin_block(same_key, same_group);
             }
-            if let Some(prefix) = prefix.filter(|_| !same_group && self.options.filter_groups) {
+            if let Some(prefix) = new_group.filter(|_| self.options.filter_groups) {
                 keys.add_group(prefix);
             }
             if !same_key {
                 keys.add(key);
             }
         }
+        if let Some(groups) = &mut self.groups {
+            new_group.into_iter().for_each(|prefix| groups.begin(prefix));
+            groups.add(self.block_count, key, seq, kind, value);
+        }
+        self.properties.add(same_key, key, kind, value);
         self.group_len = group_len;
+        self.write_full_groups();
+    }
+
+    /// The prefix of a key that names its group.
+    fn group_prefix<'a>(&self, key: &'a [u8]) -> Option<&'a [u8]> {
+        let len_of = self.options.group_prefix_len?;
+        key.get(..len_of(key).min(key.len()))
     }
 
     /// Ends the open data block; `next` is the key of the entry after it.
@@ -274,6 +293,12 @@ impl TableBuilder {
         self.handle.clear();
         handle.encode(&mut self.handle);
         self.index.add(&separator, seq, &self.handle);
+        if let Some(prefix) =
+            next.filter(|_| self.options.filter_groups).and_then(|next| self.group_prefix(next))
+            && let Some(keys) = self.keys.as_mut().filter(|_| separator.starts_with(prefix))
+        {
+            keys.add_group_ahead(prefix);
+        }
         self.separator = separator;
         let index_len = self.options.index_len;
         let is_over = match &mut self.keys {
@@ -313,43 +338,6 @@ impl TableBuilder {
         }
     }
 
-    /// Writes the levels above the partitions; gives the height of the whole index and its top.
-    fn finish_levels(&mut self) -> (u8, Handle) {
-        let mut fences = std::mem::take(&mut self.fences);
-        let mut height = 2;
-        if fences.is_empty() {
-            return (0, Handle::default());
-        }
-        loop {
-            let mut block = IndexBuilder::default();
-            let top_len = self.options.top_len;
-            // Two separators are always a top, however long: a level between would not make it shorter.
-            if fences.len() <= 2 || fits(&fences, top_len) {
-                for fence in &fences {
-                    self.add_fence(&mut block, fence);
-                }
-                let top = self.write_index(&mut block, &[]).map(|fence| fence.span.index());
-                return (height, top.unwrap_or_default());
-            }
-            let mut above = Vec::new();
-            for fence in &fences {
-                self.add_fence(&mut block, fence);
-                if block.is_full(self.options.index_len) {
-                    above.extend(self.write_index(&mut block, &[]));
-                }
-            }
-            above.extend(self.write_index(&mut block, &[]));
-            fences = above;
-            height += 1;
-        }
-    }
-
-    fn add_fence(&mut self, block: &mut IndexBuilder, fence: &Fence) {
-        self.handle.clear();
-        fence.span.encode(&mut self.handle);
-        block.add(&fence.key, fence.seq, &self.handle);
-    }
-
     /// Writes an index block, and before it its filter, if there is one.
     fn write_index(&mut self, index: &mut IndexBuilder, filter: &[u8]) -> Option<Fence> {
         if index.is_empty() {
@@ -372,34 +360,6 @@ impl TableBuilder {
         Some(Fence { key, seq, span: Span { offset, filter_len: filter_len as u32, len } })
     }
 
-    /// Writes the meta block about filters, if there are any.
-    fn write_filters_meta(&mut self) {
-        if let Some(keys) = self.keys.as_ref().filter(|_| self.filter_len > 0) {
-            let flags = if self.options.filter_groups { filter::GROUPS_HASHED } else { 0 };
-            let body = filter::encode_meta(flags, keys.salt());
-            self.write_meta(MetaType::Filters, &body);
-        }
-    }
-
-    fn write_meta(&mut self, number: MetaType, body: &[u8]) {
-        let handle = self.write_plain(body);
-        self.metas.push(Meta { number: number as u16, flags: 0, handle });
-    }
-
-    /// Writes the list of meta blocks; gives its place, the default when there are none.
-    fn write_meta_list(&mut self) -> Handle {
-        let mut list = Vec::new();
-        self.metas.iter().for_each(|meta| meta.encode(&mut list));
-        if list.is_empty() { Handle::default() } else { self.write_plain(&list) }
-    }
-
-    fn write_plain(&mut self, body: &[u8]) -> Handle {
-        self.pad(body.len() + TRAILER_LEN);
-        let start = self.out.len();
-        self.out.extend_from_slice(body);
-        self.seal(start, Codec::Plain)
-    }
-
     /// Adds the trailer to the block that begins at `start` of `out`.
     fn seal(&mut self, start: usize, codec: Codec) -> Handle {
         let offset = self.start + start as u64;
@@ -419,21 +379,6 @@ impl TableBuilder {
     }
 }
 
-/// Whether a block of these separators stays within `len`.
-fn fits(fences: &[Fence], len: usize) -> bool {
-    let mut block = IndexBuilder::default();
-    let mut handle = Vec::new();
-    for fence in fences {
-        handle.clear();
-        fence.span.encode(&mut handle);
-        block.add(&fence.key, fence.seq, &handle);
-        if block.len() > len {
-            return false;
-        }
-    }
-    true
-}
-
 /// Bytes of zeros to put before a block of `len` bytes at `offset`.
 ///
 /// A block of up to a page never straddles a border. A longer one starts a page only when that saves a page and costs at
@@ -444,6 +389,8 @@ fn padding(offset: u64, len: usize) -> usize {
     let gap = PAGE_LEN - within;
     if saves && (len <= PAGE_LEN || gap <= len / 16) { gap } else { 0 }
 }
+
+mod tail;
 
 const _: () = assert!(TOP_LEN_PINNED > PAGE_LEN);
 

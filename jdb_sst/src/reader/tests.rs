@@ -302,7 +302,8 @@ fn cut_files_do_not_open() {
 
 /// A table whose footer, and list of meta blocks, are made anew.
 fn forged(metas: &[Meta], change: impl FnOnce(&mut Footer)) -> Vec<u8> {
-    let (mut bytes, _) = build(&[Row::new(b"k", 1, b"v")], WriterOptions::default());
+    let (mut bytes, _) =
+        build(&[Row::new(b"k", 1, b"v")], WriterOptions { properties: false, ..WriterOptions::default() });
     let limit = bytes.len() - FOOTER_LEN;
     let mut footer = Footer::decode(bytes.last_chunk().unwrap(), limit as u64).unwrap();
     bytes.truncate(limit);
