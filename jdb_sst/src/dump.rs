@@ -10,6 +10,7 @@ use crate::layout::{COUNT_LEN, FOOTER_LEN, TRAILER_LEN};
 use crate::meta::{Meta, read_list};
 use crate::trailer;
 use crate::walk::{Want, child_want};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
@@ -79,9 +80,9 @@ pub fn dump(bytes: &[u8]) -> Result<Dump, Damage> {
             }
             let handle = want.handle;
             let context = Context { level, height: footer.height, limit };
-            let body = open(bytes, &footer, handle)?;
+            let opened = open(bytes, &footer, handle)?;
             let at = |damage: Damage| damage.after(handle.offset);
-            let lines = context.block(stored(bytes, handle)?, body.len(), &mut below).map_err(at)?;
+            let lines = context.block(&opened, &mut below).map_err(at)?;
             put(Section { name: context.name(), offset: handle.offset, len: u64::from(handle.len), lines });
         }
         // A block that two handles of a forged index lead to is printed once.
@@ -129,11 +130,11 @@ impl Context {
     }
 
     /// The lines of a block; adds the blocks it leads to.
-    fn block(self, stored: &[u8], body_len: usize, below: &mut Vec<Want>) -> Result<String, Damage> {
-        let body = stored.get(..body_len).unwrap_or_default();
+    fn block(self, opened: &Opened, below: &mut Vec<Want>) -> Result<String, Damage> {
+        let (body, body_len) = (opened.body(), opened.len);
         let block = Block::parse(body)?;
         let shape = block.shape();
-        let mut lines = Lines::new(stored);
+        let mut lines = Lines::new(&opened.shown);
         let base = shape.base;
         lines.put(block.offset(0).unwrap_or_default(), format_args!("base {base}"));
         let mut scratch = Vec::new();
@@ -179,9 +180,9 @@ impl Context {
 
 fn meta_list(bytes: &[u8], footer: &Footer, limit: u64) -> Result<(Section, Vec<Meta>), Damage> {
     let handle = footer.meta;
-    let body = open(bytes, footer, handle)?;
-    let list = read_list(body, limit).map_err(|damage| damage.after(handle.offset))?;
-    let mut lines = Lines::new(stored(bytes, handle)?);
+    let opened = open(bytes, footer, handle)?;
+    let list = read_list(opened.body(), limit).map_err(|damage| damage.after(handle.offset))?;
+    let mut lines = Lines::new(&opened.shown);
     for meta in &list {
         let (flags, Handle { offset, len }) = (meta.flags, meta.handle);
         let number = meta.number;
@@ -234,12 +235,25 @@ fn stored(bytes: &[u8], handle: Handle) -> Result<&[u8], Damage> {
     part.ok_or_else(|| Damage::corrupt("block", start, bytes.len() as u64, u64::from(handle.len)))
 }
 
-/// A block, verified and without its trailer.
-fn open<'a>(bytes: &'a [u8], footer: &Footer, handle: Handle) -> Result<&'a [u8], Damage> {
-    let stored = stored(bytes, handle)?;
-    let checked = trailer::check(stored, footer.seed(), handle.offset);
-    let len = checked.map_err(|damage| damage.after(handle.offset))?;
-    Ok(stored.get(..len).unwrap_or_default())
+/// A block, verified and decoded, with its trailer behind it.
+fn open(bytes: &[u8], footer: &Footer, handle: Handle) -> Result<Opened, Damage> {
+    let stored = Bytes::copy_from_slice(stored(bytes, handle)?);
+    let checked = trailer::verify(&stored, footer.seed(), handle.offset);
+    let body = checked.map_err(|damage| damage.after(handle.offset))?;
+    let trailer = stored.get(stored.len() - TRAILER_LEN..).unwrap_or_default();
+    Ok(Opened { shown: [&body, trailer].concat(), len: body.len() })
+}
+
+/// What a section shows of a block.
+struct Opened {
+    shown: Vec<u8>,
+    len: usize,
+}
+
+impl Opened {
+    fn body(&self) -> &[u8] {
+        self.shown.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// Writes lines, each about the bytes from the end of the one before.

@@ -101,8 +101,7 @@ const _: () = assert!(BLOCK_LEN_MAX.is_multiple_of(PAGE_LEN));
 
 /// How a block's bytes are compressed. **Format**: the numbers are on disk.
 ///
-/// Number 1 is kept for lz4 (decoded length as `u32`, then one lz4 block); a reader that meets a number it does not know
-/// reports [`Unsupported`](crate::Error::Unsupported).
+/// Number 1 is lz4, whose variant exists with the feature `lz4`; a reader that meets a number it does not know reports [`Unsupported`](crate::Error::Unsupported).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -110,6 +109,10 @@ pub enum Codec {
     /// Stored as they are.
     #[default]
     Plain = 0,
+    /// The decoded length as `u32`, then one lz4 block. A writer that is told this codec uses it for data blocks that get
+    /// shorter by an eighth.
+    #[cfg(feature = "lz4")]
+    Lz4 = 1,
 }
 
 impl Codec {
@@ -124,6 +127,8 @@ impl Codec {
     pub const fn from_u8(number: u8) -> Option<Self> {
         match number {
             0 => Some(Self::Plain),
+            #[cfg(feature = "lz4")]
+            1 => Some(Self::Lz4),
             _ => None,
         }
     }

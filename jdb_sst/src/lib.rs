@@ -34,9 +34,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Beyond entries
+//! Filters turn absent keys away before a data block is read ([`SstReader::may_contain`] asks only them). A writer that knows how
+//! long the prefix is that names a key's group keeps counts of each ([`SstReader::group`]). [`Properties`] say what is in a
+//! table. With the feature `lz4` data blocks may be compressed. [`WriterOptions`] chooses.
+//!
 //! # Two layers
-//! Bytes in, bytes out, no runtime: [`BlockBuilder`], [`Block`], [`BlockCursor`] for one block; [`TableBuilder`], [`Walk`],
-//! [`Lookup`], [`Footer`] and [`dump()`] for a table. A walk and a look-up say which block they [want](Want) next and are
+//! Bytes in, bytes out, no runtime: [`BlockBuilder`], [`Block`], [`BlockCursor`] for one block; [`FilterBuilder`] and
+//! [`FilterBlock`] for a filter; [`TableBuilder`], [`Walk`], [`Lookup`], [`Footer`] and [`dump()`] for a table. A walk and a look-up say which block they [want](Want) next and are
 //! handed its bytes. On top, over [`jdb_io`]: [`SstWriter`], [`SstReader`], [`Cursor`].
 //!
 //! # Promises
@@ -60,6 +65,8 @@ mod handle;
 mod index;
 pub mod layout;
 mod lookup;
+#[cfg(feature = "lz4")]
+mod lz4;
 mod meta;
 mod options;
 mod partition;

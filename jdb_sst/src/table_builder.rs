@@ -284,10 +284,7 @@ impl TableBuilder {
                 last.1
             }
         };
-        self.pad(self.block.len());
-        let start = self.out.len();
-        self.block.finish(&mut self.out);
-        let handle = self.seal(start, self.options.codec);
+        let handle = self.write_block();
         self.block_count += 1;
 
         self.handle.clear();
@@ -311,6 +308,32 @@ impl TableBuilder {
         if is_over {
             self.finish_partition();
         }
+    }
+
+    /// Writes the open data block.
+    fn write_block(&mut self) -> Handle {
+        #[cfg(feature = "lz4")]
+        if self.options.codec == Codec::Lz4 {
+            return self.write_block_lz4();
+        }
+        self.pad(self.block.len());
+        let start = self.out.len();
+        self.block.finish(&mut self.out);
+        self.seal(start, Codec::Plain)
+    }
+
+    /// Writes the open data block, compressed if that makes it shorter.
+    #[cfg(feature = "lz4")]
+    fn write_block_lz4(&mut self) -> Handle {
+        let plain_len = self.block.len();
+        let mut body = Vec::with_capacity(plain_len);
+        self.block.finish(&mut body);
+        let compressed = crate::lz4::compress(&body);
+        let codec = if compressed.is_some() { Codec::Lz4 } else { Codec::Plain };
+        self.pad(compressed.as_ref().map_or(plain_len, |compressed| compressed.len() + TRAILER_LEN));
+        let start = self.out.len();
+        self.out.extend_from_slice(&compressed.unwrap_or(body));
+        self.seal(start, codec)
     }
 
     /// Ends the open index partition; [`TableBuilder::step`] writes it.

@@ -1,6 +1,6 @@
 //! Sections of filters and meta blocks.
 
-use super::{Lines, Section, Shown, open, section, stored};
+use super::{Lines, Section, Shown, open, section};
 use crate::block::Block;
 use crate::error::Damage;
 use crate::filter::{self, FilterBlock};
@@ -30,9 +30,10 @@ pub(super) fn meta_sections(
 }
 
 fn properties(bytes: &[u8], footer: &Footer, handle: Handle) -> Result<Section, Damage> {
-    let body = open(bytes, footer, handle)?;
+    let opened = open(bytes, footer, handle)?;
+    let body = opened.body();
     let properties = Properties::decode(body).map_err(|damage| damage.after(handle.offset))?;
-    let mut lines = Lines::new(stored(bytes, handle)?);
+    let mut lines = Lines::new(&opened.shown);
     let mut pair = Vec::new();
     for (tag, (name, value)) in (1..).zip(properties.named()) {
         pair.clear();
@@ -45,9 +46,10 @@ fn properties(bytes: &[u8], footer: &Footer, handle: Handle) -> Result<Section, 
 }
 
 fn filters(bytes: &[u8], footer: &Footer, handle: Handle) -> Result<Section, Damage> {
-    let body = open(bytes, footer, handle)?;
+    let opened = open(bytes, footer, handle)?;
+    let body = opened.body();
     let salt = filter::decode_meta(body).map_err(|damage| damage.after(handle.offset))?;
-    let mut lines = Lines::new(stored(bytes, handle)?);
+    let mut lines = Lines::new(&opened.shown);
     if salt.is_some() {
         lines.skip(1, format_args!("version {FILTER_VERSION}"));
         lines.skip(1, format_args!("flags {}", body.get(1).copied().unwrap_or_default()));
@@ -60,10 +62,11 @@ fn filters(bytes: &[u8], footer: &Footer, handle: Handle) -> Result<Section, Dam
 
 /// The meta block of a group directory, then the blocks that it leads to.
 fn groups(bytes: &[u8], footer: &Footer, handle: Handle, limit: u64) -> Result<Vec<Section>, Damage> {
-    let body = open(bytes, footer, handle)?;
+    let opened = open(bytes, footer, handle)?;
+    let body = opened.body();
     let at = |damage: Damage| damage.after(handle.offset);
     let read = group::decode(body).map_err(at)?;
-    let mut lines = Lines::new(stored(bytes, handle)?);
+    let mut lines = Lines::new(&opened.shown);
     let Some((height, block)) = read else {
         lines.trailer();
         return Ok(vec![section("meta groups", handle, lines)]);
@@ -79,8 +82,9 @@ fn groups(bytes: &[u8], footer: &Footer, handle: Handle, limit: u64) -> Result<V
     let mut sections = vec![section("meta groups", handle, lines)];
     for height in (1..height).rev() {
         for handle in std::mem::take(&mut below) {
-            let block = open(bytes, footer, handle)?;
-            let mut lines = Lines::new(stored(bytes, handle)?);
+            let opened = open(bytes, footer, handle)?;
+            let block = opened.body();
+            let mut lines = Lines::new(&opened.shown);
             let read = group_block(&mut lines, block, 0, height, limit, &mut below);
             read.map_err(|damage: Damage| damage.after(handle.offset))?;
             lines.trailer();
@@ -135,9 +139,10 @@ fn group_block(
 }
 
 pub(super) fn filter_block(bytes: &[u8], footer: &Footer, handle: Handle) -> Result<Section, Damage> {
-    let body = open(bytes, footer, handle)?;
+    let opened = open(bytes, footer, handle)?;
+    let body = opened.body();
     let filter = FilterBlock::parse(body).map_err(|damage| damage.after(handle.offset))?;
-    let mut lines = Lines::new(stored(bytes, handle)?);
+    let mut lines = Lines::new(&opened.shown);
     if let Some(filter) = filter {
         let shape = filter.shape();
         let groups = if filter.has_groups() { "group prefixes too" } else { "none" };
