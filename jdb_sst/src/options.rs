@@ -25,7 +25,7 @@ pub struct WriterOptions {
     /// another's, else there is no directory. A length over the key's is cut to it.
     pub group_prefix_len: Option<fn(&[u8]) -> usize>,
     /// Whether the filters know group prefixes too, for [`SstReader::may_contain_group`](crate::SstReader::may_contain_group);
-    /// default off. Costs as much as one more key for each group and, where a group goes on, for each data block.
+    /// default off. Costs as much as one more key for each group.
     pub filter_groups: bool,
 }
 

@@ -19,8 +19,6 @@ pub(crate) struct Keys {
     open_at: usize,
     /// Hash of the last key.
     last: u64,
-    /// Hash of the last group's prefix.
-    group: Option<u64>,
     /// The open data block begins with a key of the block before it.
     is_split: bool,
     /// Buffer of the partition before.
@@ -30,7 +28,7 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn new(salt: u64) -> Self {
         let (hashes, spare) = Default::default();
-        Self { salt, hashes, open_at: 0, last: 0, group: None, is_split: false, spare }
+        Self { salt, hashes, open_at: 0, last: 0, is_split: false, spare }
     }
 
     pub(crate) fn salt(&self) -> u64 {
@@ -43,21 +41,13 @@ impl Keys {
         self.hashes.push(self.last);
     }
 
-    /// The next entry is in this group, in which the entry before was not.
+    /// The group with this prefix begins with the next entry, or at least a seek of the prefix leads to here.
     pub(crate) fn add_group(&mut self, prefix: &[u8]) {
-        let hash = filter_hash(prefix, self.salt);
-        self.group = Some(hash);
-        self.hashes.push(hash);
-    }
-
-    /// A group begins with the next data block, but its prefix leads to this one.
-    pub(crate) fn add_group_ahead(&mut self, prefix: &[u8]) {
         self.hashes.push(filter_hash(prefix, self.salt));
     }
 
-    /// The next entry begins a data block; it has the key and the group of the entry before, or not.
-    pub(crate) fn begin_block(&mut self, same_key: bool, same_group: bool) {
-        self.hashes.extend(self.group.filter(|_| same_group));
+    /// The next entry begins a data block, with the key of the entry before or not.
+    pub(crate) fn begin_block(&mut self, same_key: bool) {
         if same_key {
             self.hashes.push(self.last);
         }

@@ -241,7 +241,7 @@ impl TableBuilder {
         let new_group = prefix.filter(|_| !same_group);
         if let Some(keys) = &mut self.keys {
             if self.block.is_empty() && self.count > 0 {
-                keys.begin_block(same_key, same_group);
+                keys.begin_block(same_key);
             }
             if let Some(prefix) = new_group.filter(|_| self.options.filter_groups) {
                 keys.add_group(prefix);
@@ -294,7 +294,8 @@ impl TableBuilder {
             next.filter(|_| self.options.filter_groups).and_then(|next| self.group_prefix(next))
             && let Some(keys) = self.keys.as_mut().filter(|_| separator.starts_with(prefix))
         {
-            keys.add_group_ahead(prefix);
+            // A seek of the next group's prefix leads to this block, whose partition may end here.
+            keys.add_group(prefix);
         }
         self.separator = separator;
         let index_len = self.options.index_len;

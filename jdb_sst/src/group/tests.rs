@@ -152,6 +152,24 @@ fn filters_know_the_groups_when_they_are_told_to() {
 }
 
 #[test]
+fn filters_know_groups_that_begin_with_a_partition() {
+    // Groups of one row, so that every partition ends between two groups, and separators are often prefixes.
+    for step in [1, 2, 3] {
+        let rows: Vec<Row> =
+            (0..3000u64).map(|i| Row::new(format!("{:04}-{i}", i * step).as_bytes(), 1, &[1; 30])).collect();
+        let rows: Vec<Row> = rows.into_iter().filter(|row| row.key[4] == b'-').collect();
+        let prefixes: Vec<Vec<u8>> = rows.iter().map(|row| row.key[..4].to_vec()).collect();
+        let options =
+            WriterOptions { group_prefix_len: Some(four), filter_groups: true, ..options(200, 300, 65_536) };
+        on_sim(options, rows, async move |_, reader| {
+            for prefix in &prefixes {
+                assert!(reader.may_contain_group(prefix).await.unwrap(), "step {step}: {prefix:x?}");
+            }
+        });
+    }
+}
+
+#[test]
 fn damaged_directories_are_errors_or_answers() {
     let mut leaf = IndexBuilder::default();
     for i in 0..40u64 {

@@ -109,6 +109,16 @@ fn partitions_end_between_keys_unless_one_key_fills_them() {
     for row in &rows {
         assert_eq!(table.get(&row.key, row.seq).unwrap().as_ref(), Some(row));
     }
+    // The hot key ends in a partition that has many keys, and so a filter.
+    for versions in (100..1000u64).step_by(7) {
+        let mut rows = numbered(100, 10);
+        rows.extend((0..versions).rev().map(|i| Row::new(b"user00000099x", i, &[1; 100])));
+        rows.extend((0..400).map(|i| Row::new(format!("z{i:04}").as_bytes(), 1, &[1; 2])));
+        let table = Table::of(&rows, options(256, 512, 65_536));
+        for row in &rows {
+            assert_eq!(table.get(&row.key, row.seq).unwrap().as_ref(), Some(row), "{versions} versions");
+        }
+    }
     // Three versions of each key: every second block ends inside a key, no partition does.
     let rows: Vec<Row> = (0..3040u64)
         .flat_map(|i| (0..3).rev().map(move |v| Row::new(format!("k{i:05}").as_bytes(), v, &[2; 40])))
