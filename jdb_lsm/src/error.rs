@@ -34,6 +34,9 @@ pub enum Error {
         /// Sequence of the entry.
         seq: u64,
     },
+    /// A merge or a cursor was used after an error, or after a dropped step, without being sought anew.
+    #[error("place lost after a failed or cancelled step")]
+    Lost,
 }
 
 /// Result of the tree.

@@ -80,6 +80,8 @@ pub async fn write_table(
         seq_max: info.seq_max,
         drop_seq: SeqNo::new(info.seq_min.get().saturating_sub(1)),
         id: info.id,
+        tombstones,
+        hidden_len: 0,
     };
     Ok(Some(Flushed { meta, live, tombstones }))
 }

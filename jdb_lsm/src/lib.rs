@@ -8,6 +8,7 @@
 //! | [`tree`] | the newest [`Version`], replaced whole on every change |
 //! | [`version`] | what one read sees: memtables, then tables from new to old |
 //! | [`table`] | a table of the tree: what the MANIFEST says, its reader opened at first use |
+//! | [`level`] | the sorted tables of one deeper level as one cursor |
 //! | [`merge`] | many sorted sources as one, in either direction |
 //! | [`scan`] | the visible rows of a range, one per key, in either direction |
 //! | [`flush`] | a memtable becomes a table |
@@ -15,9 +16,12 @@
 pub mod error;
 pub mod flush;
 pub mod hidden;
+pub mod level;
 pub mod merge;
 pub mod scan;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 pub mod version;
 

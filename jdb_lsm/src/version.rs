@@ -2,10 +2,12 @@
 //!
 //! Invariants
 //! - Every entry of a memtable or level-0 table is newer than every entry of the same key behind it.
-//! - The tables of a deeper level do not overlap and are sorted by key.
+//! - The tables of a deeper level do not overlap and are sorted by key; all versions of a key that a level holds lie in
+//!   one table.
 
 use crate::error::{Error, Result};
 use crate::hidden::Hidden;
+use crate::level;
 use crate::table::Table;
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo, ValuePtr};
@@ -56,10 +58,10 @@ impl Version {
                 return Ok(Some(found));
             }
         }
-        for table in self.tables() {
-            if !table.covers(key) || table.meta().seq_min > seq {
-                continue;
-            }
+        let Some((newest, deeper)) = self.levels.split_first() else { return Ok(None) };
+        let covering = newest.iter().filter(|table| table.covers(key));
+        let deeper = deeper.iter().filter_map(|tables| level::find(tables, key));
+        for table in covering.chain(deeper).filter(|table| table.meta().seq_min <= seq) {
             if let Some(found) = get_in_table(table, key, seq, hidden).await? {
                 return Ok(Some(found));
             }

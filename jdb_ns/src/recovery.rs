@@ -232,6 +232,8 @@ fn table_meta(table: &TableEntry) -> TableMeta {
         seq_max: table.seq_max,
         drop_seq: table.drop_seq,
         id: table.id,
+        tombstones: table.tombstones,
+        hidden_len: table.hidden_len,
     }
 }
 
