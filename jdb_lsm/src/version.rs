@@ -8,7 +8,8 @@
 use crate::error::{Error, Result};
 use crate::hidden::Hidden;
 use crate::level;
-use crate::table::Table;
+use crate::picker::Candidate;
+use crate::table::{Table, TableMeta};
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_mem::Memtable;
@@ -67,6 +68,16 @@ impl Version {
             }
         }
         Ok(None)
+    }
+
+    /// All tables as [`pick`](crate::pick) wants them; `waiting` is [`Candidate::waiting`].
+    #[must_use]
+    pub fn candidates(&self, waiting: impl Fn(&TableMeta) -> u64) -> Vec<Vec<Candidate<'_>>> {
+        let candidate = |table| {
+            let meta = Table::meta(table);
+            Candidate { meta, waiting: waiting(meta) }
+        };
+        self.levels.iter().map(|tables| tables.iter().map(|table| candidate(table)).collect()).collect()
     }
 
     /// All tables, from new to old.
