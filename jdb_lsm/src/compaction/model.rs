@@ -27,8 +27,10 @@ pub(super) fn record_len(key_len: usize, value_len: usize) -> u64 {
 
 /// What has happened so far, and the tree to which it happened.
 pub(super) struct World {
-    sim: SimDisk,
+    /// The simulated disk, where there are faults; `None` on a real one.
+    sim: Option<SimDisk>,
     disk: Disk,
+    dir: PathBuf,
     rng: Rng,
     /// Keys of a namespace: few of them have many versions, many of them fall into disjoint tables.
     letters: std::ops::RangeInclusive<u8>,
@@ -100,12 +102,13 @@ impl Keeper for Moment {
 }
 
 impl World {
-    pub(super) fn new(sim: SimDisk, disk: Disk, seed: u64) -> Self {
+    pub(super) fn new(sim: Option<SimDisk>, disk: Disk, dir: PathBuf, seed: u64) -> Self {
         let tree = Tree::new(Vec::new());
         let memtables = vec![(tree.active(), u64::MAX)];
         Self {
             sim,
             disk,
+            dir,
             rng: Rng(seed),
             letters: b'a'..=b'c' + (seed % 12) as u8,
             base_len: [100, 300, 600][seed as usize % 3],
@@ -221,9 +224,10 @@ impl World {
         self.memtables.push((self.tree.active(), u64::MAX));
         let (memtable, _) = self.memtables.remove(0);
         let number = self.next_number();
-        let flushed = write_table(&self.disk, &path_of(number), number, TINY, &memtable, record_len)
-            .await
-            .map_err(text)?;
+        let flushed =
+            write_table(&self.disk, &path_of(&self.dir, number), number, TINY, &memtable, record_len)
+                .await
+                .map_err(text)?;
         let table = flushed.map(|Flushed { meta, live, .. }| {
             for (origin, live) in live {
                 let change = self.live.entry(origin).or_default();
@@ -239,7 +243,7 @@ impl World {
     }
 
     fn table(&self, meta: TableMeta) -> Rc<Table> {
-        Rc::new(Table::new(&self.disk, path_of(meta.number), meta, None))
+        Rc::new(Table::new(&self.disk, path_of(&self.dir, meta.number), meta, None))
     }
 
     /// Drops that every table and memtable has behind it leave the map.
@@ -301,20 +305,20 @@ impl World {
     async fn step_compaction(&mut self, with_faults: bool) -> Outcome {
         let at = self.rng.below(self.running.len());
         let mut compaction = self.running.swap_remove(at);
-        let faulty = with_faults && self.rng.once_in(8);
+        let faulty = with_faults && self.sim.is_some() && self.rng.once_in(8);
         if faulty {
             let kind =
                 [OpKind::Read, OpKind::Write, OpKind::Sync, OpKind::Create, OpKind::Open][self.rng.below(5)];
             let at = At::NthOf(kind, self.rng.next() % 12);
-            self.sim.inject(Fault { at, kind: FaultKind::Eio, repeat: Repeat::Once });
+            self.inject(at);
         }
-        let number = &mut self.number;
+        let (number, dir) = (&mut self.number, &self.dir);
         let mut next_file = || {
             *number += 1;
-            (*number, path_of(*number))
+            (*number, path_of(dir, *number))
         };
         let stepped = compaction.step(&mut next_file).await;
-        self.sim.clear_faults();
+        self.clear_faults();
         match stepped {
             Ok(true) => self.running.push(compaction),
             Ok(false) => self.publish(compaction.finish().map_err(text)?).await?,
@@ -389,7 +393,7 @@ impl World {
                 let want = want.map(|v| (v.0, payload(v)));
                 let faulty = self.maybe_fault();
                 let found = read.version.get(&key, seq, &hidden).await;
-                self.sim.clear_faults();
+                self.clear_faults();
                 match found {
                     Err(_) if faulty => self.counts.read_errors += 1,
                     found => {
@@ -415,7 +419,7 @@ impl World {
             let forward = if step < 2 * straight { step < straight } else { self.rng.once_in(2) };
             let faulty = self.maybe_fault();
             let stepped = if forward { scan.next().await } else { scan.prev().await };
-            self.sim.clear_faults();
+            self.clear_faults();
             let stepped = match stepped {
                 Err(_) if faulty => {
                     self.counts.read_errors += 1;
@@ -437,12 +441,24 @@ impl World {
     }
 
     fn maybe_fault(&mut self) -> bool {
-        let faulty = self.rng.once_in(10);
+        let faulty = self.sim.is_some() && self.rng.once_in(10);
         if faulty {
             let at = At::NthOf(OpKind::Read, self.rng.next() % 4);
-            self.sim.inject(Fault { at, kind: FaultKind::Eio, repeat: Repeat::Once });
+            self.inject(at);
         }
         faulty
+    }
+
+    fn inject(&self, at: At) {
+        if let Some(sim) = &self.sim {
+            sim.inject(Fault { at, kind: FaultKind::Eio, repeat: Repeat::Once });
+        }
+    }
+
+    fn clear_faults(&self) {
+        if let Some(sim) = &self.sim {
+            sim.clear_faults();
+        }
     }
 
     /// Deeper levels are sorted and do not overlap.
@@ -481,7 +497,7 @@ impl World {
             self.disk.remove(table.path()).await.map_err(text)?;
         }
         let found: BTreeSet<String> =
-            self.disk.list(Path::new("/")).await.map_err(text)?.into_iter().map(|entry| entry.name).collect();
+            self.disk.list(&self.dir).await.map_err(text)?.into_iter().map(|entry| entry.name).collect();
         let want = self.tree.version().tables().map(|t| format!("{}.sst", t.meta().number)).collect();
         same("files", b"", 0, &found, &want)
     }
@@ -504,8 +520,8 @@ fn any_rewrite(rng: &mut Rng, levels: &[Vec<Candidate<'_>>]) -> Option<Plan> {
     })
 }
 
-fn path_of(number: u32) -> PathBuf {
-    PathBuf::from(format!("/{number}.sst"))
+fn path_of(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("{number}.sst"))
 }
 
 fn payload((_, kind, value): &(u64, Kind, Vec<u8>)) -> Payload {
