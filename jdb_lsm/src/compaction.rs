@@ -400,7 +400,8 @@ impl Compaction {
 
     async fn end_table(&mut self) -> Result<()> {
         if let Some(output) = self.output.take() {
-            let meta = output.finish(self.start).await?;
+            let (mut meta, sample) = output.finish(self.start).await?;
+            meta.hidden_len = self.below.older().hidden_len(&sample).await;
             self.progress.written_len += meta.len;
             self.added.push(meta);
         }

@@ -14,6 +14,7 @@
 //! | [`flush`] | a memtable becomes a table |
 //! | [`picker`] | which tables are to be merged next |
 //! | [`keeper`] | what a compaction may let go |
+//! | [`weigh`] | how many value bytes a new table probably hides |
 //! | [`compaction`] | tables become fewer and lie deeper |
 
 pub mod compaction;
@@ -31,6 +32,7 @@ pub mod table;
 mod testing;
 pub mod tree;
 pub mod version;
+pub mod weigh;
 
 pub use compaction::{Compacted, Compaction, CompactionOptions, LiveChange, Progress};
 pub use error::{Error, Result};
@@ -42,3 +44,4 @@ pub use scan::{Row, Scan};
 pub use table::{Table, TableMeta};
 pub use tree::Tree;
 pub use version::{Found, Payload, Version};
+pub use weigh::Sample;

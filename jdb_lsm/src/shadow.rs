@@ -11,18 +11,31 @@ use jdb_io::plant::{Plant, planted};
 /// Decides for one key after another of one group.
 #[derive(Debug)]
 pub(crate) struct Shadow {
-    /// Descending; the first one is every read from now on.
-    points: Vec<SeqNo>,
-    /// Of the group, those that may be applied.
-    drops: Vec<DropRange>,
+    /// Read points from new to old; the first one is every read from now on.
+    points: Vec<Point>,
     /// Points before this one have found their version. Used without drops, which points pass in order.
     found: usize,
-    /// Which points have found their version. Used with drops.
-    found_by: Vec<bool>,
+    /// Drops that reach down to sequence 0: their upper end, and the lowest sequence of a drop that ends there or above;
+    /// both ascend.
+    whole: Vec<(SeqNo, SeqNo)>,
+    /// The other drops.
+    partial: Vec<DropRange>,
+}
+
+/// A read point.
+#[derive(Debug)]
+struct Point {
+    seq: SeqNo,
+    /// Hidden from it by whole drops: everything up to here.
+    hidden_to: SeqNo,
+    /// It has found its version. Used with drops.
+    found: bool,
 }
 
 impl Shadow {
     /// For the keys of `group`; drops above `now` are not applied yet.
+    ///
+    /// Cost: (points + drops) x log(drops).
     pub(crate) fn new(group: Group, now: SeqNo) -> Self {
         let mut points = group.points;
         if planted(Plant::SnapshotIgnored) {
@@ -32,40 +45,67 @@ impl Shadow {
         points.push(SeqNo::MAX);
         points.sort_unstable_by(|a, b| b.cmp(a));
         points.dedup();
-        let mut drops = group.drops;
-        drops.retain(|drop| drop.at <= now);
-        Self { found_by: vec![false; points.len()], points, drops, found: 0 }
+        let drops = group.drops.into_iter().filter(|drop| drop.at <= now);
+        let (mut whole, partial): (Vec<_>, Vec<_>) = drops.partition(|drop| drop.from == SeqNo::ZERO);
+        whole.sort_unstable_by_key(|drop| drop.at);
+        let mut reach = SeqNo::ZERO;
+        let reaches: Vec<(SeqNo, SeqNo)> = whole
+            .iter()
+            .map(|drop| {
+                reach = reach.max(drop.to);
+                (drop.at, reach)
+            })
+            .collect();
+        let hidden_to = |point: SeqNo| {
+            let count = reaches.partition_point(|&(at, _)| at <= point);
+            count.checked_sub(1).and_then(|last| reaches.get(last)).map_or(SeqNo::ZERO, |&(_, reach)| reach)
+        };
+        let points =
+            points.into_iter().map(|seq| Point { seq, hidden_to: hidden_to(seq), found: false }).collect();
+        whole.sort_unstable_by_key(|drop| drop.to);
+        let mut lowest = SeqNo::MAX;
+        let mut whole: Vec<(SeqNo, SeqNo)> = whole
+            .iter()
+            .rev()
+            .map(|drop| {
+                lowest = lowest.min(drop.at);
+                (drop.to, lowest)
+            })
+            .collect();
+        whole.reverse();
+        Self { points, found: 0, whole, partial }
     }
 
     /// The versions of another key begin.
     #[inline]
     pub(crate) fn begin_key(&mut self) {
         self.found = 0;
-        if !self.drops.is_empty() {
-            self.found_by.fill(false);
+        if self.has_drops() {
+            self.points.iter_mut().for_each(|point| point.found = false);
         }
     }
 
     /// Whether any read sees the version of this sequence, the next older one of the key.
     ///
-    /// Cost: O(1) amortized without drops, else points x drops.
+    /// Cost: O(1) amortized without drops, else points x partial drops.
     #[inline]
     pub(crate) fn sees(&mut self, seq: SeqNo) -> bool {
-        if self.drops.is_empty() {
+        if !self.has_drops() {
             let before = self.found;
-            while self.points.get(self.found).is_some_and(|&point| point >= seq) {
+            while self.points.get(self.found).is_some_and(|point| point.seq >= seq) {
                 self.found += 1;
             }
             return self.found > before;
         }
         let mut seen = false;
-        for (&point, found) in self.points.iter().zip(&mut self.found_by) {
-            if *found || point < seq {
+        for point in &mut self.points {
+            if point.found || point.seq < seq {
                 continue;
             }
-            let hidden = self.drops.iter().any(|drop| drop.at <= point && drop.covers(seq));
+            let hidden = seq <= point.hidden_to
+                || self.partial.iter().any(|drop| drop.at <= point.seq && drop.covers(seq));
             seen |= !hidden;
-            *found = !hidden || planted(Plant::ShadowBeforeDrops);
+            point.found = !hidden || planted(Plant::ShadowBeforeDrops);
         }
         seen
     }
@@ -74,14 +114,22 @@ impl Shadow {
     /// of these drops. [`SeqNo::MAX`] when no drop covers it.
     #[inline]
     pub(crate) fn drop_seq_max(&self, seq: SeqNo) -> SeqNo {
-        let covering = self.drops.iter().filter(|drop| drop.covers(seq));
-        covering.map(|drop| SeqNo::new(drop.at.get().saturating_sub(1))).min().unwrap_or(SeqNo::MAX)
+        let whole = self.whole.get(self.whole.partition_point(|&(to, _)| to < seq)).map(|&(_, at)| at);
+        let partial = self.partial.iter().filter(|drop| drop.covers(seq)).map(|drop| drop.at);
+        let oldest = partial.chain(whole).min();
+        oldest.map_or(SeqNo::MAX, |at| SeqNo::new(at.get().saturating_sub(1)))
+    }
+
+    #[inline]
+    fn has_drops(&self) -> bool {
+        !self.whole.is_empty() || !self.partial.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Rng;
 
     fn s(seq: u64) -> SeqNo {
         SeqNo::new(seq)
@@ -118,6 +166,40 @@ mod tests {
                 shadow.begin_key();
                 let kept: Vec<u64> = versions.iter().copied().filter(|&v| shadow.sees(s(v))).collect();
                 assert_eq!(kept, want, "points {points:?} drops {drops:?} versions {versions:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_points_and_drops_agree_with_the_definition() {
+        for seed in 0..3000 {
+            let mut rng = Rng(seed);
+            let points: Vec<u64> = (0..rng.below(5)).map(|_| 1 + rng.next() % 20).collect();
+            let drops: Vec<(u64, u64, u64)> = (0..rng.below(6))
+                .map(|_| {
+                    let to = 1 + rng.next() % 20;
+                    (if rng.once_in(2) { 0 } else { rng.next() % to }, to, to + rng.next() % 4)
+                })
+                .collect();
+            let versions: Vec<u64> = (1..20).rev().filter(|_| rng.once_in(2)).collect();
+            let now = 20;
+            let mut shadow = Shadow::new(group(&points, &drops), s(now));
+            shadow.begin_key();
+            let kept: Vec<u64> = versions.iter().copied().filter(|&v| shadow.sees(s(v))).collect();
+            let hides = |point: u64, v: u64| {
+                drops.iter().any(|&(from, to, at)| at <= point.min(now) && from < v && v <= to)
+            };
+            let mut want: Vec<u64> = (points.iter().filter(|&&point| point < now))
+                .chain([&u64::MAX])
+                .filter_map(|&point| versions.iter().copied().find(|&v| v <= point && !hides(point, v)))
+                .collect();
+            want.sort_by(|a, b| b.cmp(a));
+            want.dedup();
+            assert_eq!(kept, want, "seed {seed}: points {points:?} drops {drops:?} versions {versions:?}");
+            for v in 1..20 {
+                let covering = drops.iter().filter(|&&(from, to, at)| at <= now && from < v && v <= to);
+                let want = covering.map(|drop| s(drop.2 - 1)).min().unwrap_or(SeqNo::MAX);
+                assert_eq!(shadow.drop_seq_max(s(v)), want, "seed {seed}: drops {drops:?} version {v}");
             }
         }
     }

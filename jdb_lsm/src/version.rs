@@ -104,7 +104,13 @@ fn get_in_memtable(memtable: &Memtable, key: &[u8], seq: SeqNo, hidden: &Hidden)
     Ok(None)
 }
 
-async fn get_in_table(table: &Table, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
+/// As [`Version::get`], in one table.
+pub(crate) async fn get_in_table(
+    table: &Table,
+    key: &[u8],
+    seq: SeqNo,
+    hidden: &Hidden,
+) -> Result<Option<Found>> {
     let reader = table.reader().await?;
     let mut seq = seq;
     while let Some(entry) = reader.get(key, seq).await? {

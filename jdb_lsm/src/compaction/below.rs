@@ -6,6 +6,7 @@
 use crate::picker::Plan;
 use crate::table::Table;
 use crate::version::Version;
+use crate::weigh::Older;
 use std::rc::Rc;
 
 /// The tables that hold what is older than the inputs.
@@ -37,6 +38,14 @@ impl Below {
             }
         }
         Self { newest, levels }
+    }
+
+    /// All of them, to look keys up.
+    pub(super) fn older(&self) -> Older<'_> {
+        Older {
+            newest: &self.newest,
+            levels: self.levels.iter().map(|(tables, _)| tables.as_slice()).collect(),
+        }
     }
 
     /// Whether any of them may hold `key`, which is not below the key asked about before.

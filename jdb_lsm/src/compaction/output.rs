@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::table::TableMeta;
+use crate::weigh::Sample;
 use jdb_base::{Kind, SeqNo};
 use jdb_io::Disk;
 use jdb_sst::{SstWriter, WriterOptions};
@@ -11,7 +12,7 @@ use std::path::Path;
 pub(super) struct Output {
     number: u32,
     writer: SstWriter,
-    last_key: Vec<u8>,
+    sample: Sample,
     tombstones: u64,
     /// Below every drop that a read point kept from being applied to an entry of this table.
     drop_seq_max: SeqNo,
@@ -25,7 +26,7 @@ impl Output {
         options: WriterOptions,
     ) -> Result<Self> {
         let writer = SstWriter::create(disk, path, options).await?;
-        Ok(Self { number, writer, last_key: Vec::new(), tombstones: 0, drop_seq_max: SeqNo::MAX })
+        Ok(Self { number, writer, sample: Sample::default(), tombstones: 0, drop_seq_max: SeqNo::MAX })
     }
 
     pub(super) fn len_so_far(&self) -> u64 {
@@ -33,7 +34,7 @@ impl Output {
     }
 
     pub(super) fn last_key(&self) -> &[u8] {
-        &self.last_key
+        self.sample.last()
     }
 
     /// Appends an entry that allows drop sequences up to `drop_seq_max`.
@@ -46,17 +47,16 @@ impl Output {
         drop_seq_max: SeqNo,
     ) -> Result<()> {
         self.writer.append(key, seq, kind, value).await?;
-        self.last_key.clear();
-        self.last_key.extend_from_slice(key);
+        self.sample.add(key);
         self.tombstones += u64::from(kind == Kind::Tombstone);
         self.drop_seq_max = self.drop_seq_max.min(drop_seq_max);
         Ok(())
     }
 
-    /// Writes the rest and syncs the file. `start` is the newest sequence at the start of the compaction.
-    pub(super) async fn finish(self, start: SeqNo) -> Result<TableMeta> {
+    /// Writes the rest and syncs the file; gives the sample of its keys as well. `start` is the newest sequence at the start of the compaction.
+    pub(super) async fn finish(self, start: SeqNo) -> Result<(TableMeta, Sample)> {
         let info = self.writer.finish().await?;
-        Ok(TableMeta {
+        let meta = TableMeta {
             number: self.number,
             len: info.len,
             count: info.count,
@@ -68,6 +68,7 @@ impl Output {
             id: info.id,
             tombstones: self.tombstones,
             hidden_len: 0,
-        })
+        };
+        Ok((meta, self.sample))
     }
 }
