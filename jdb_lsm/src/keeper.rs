@@ -53,11 +53,44 @@ pub enum Verdict {
 pub struct Group {
     /// The first key that does not belong to it any more; `None`: there is none.
     pub end: Option<Vec<u8>>,
-    /// Sequences at which somebody may still read, in any order: open snapshots, starts of open import windows. The
-    /// newest sequence is always read and need not be named.
-    pub points: Vec<SeqNo>,
+    /// What somebody may still read beside the newest versions, in any order.
+    pub points: Vec<ReadPoint>,
     /// Drops of the group, in any order.
     pub drops: Vec<DropRange>,
+}
+
+/// A read that somebody may still make: the newest version at or below `seq` that no drop at or below `at` hides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ReadPoint {
+    /// The newest sequence that it sees.
+    pub seq: SeqNo,
+    /// The newest drop that counts for it; at or above `seq`.
+    pub at: SeqNo,
+}
+
+impl ReadPoint {
+    /// A snapshot of this sequence.
+    ///
+    /// Of a namespace whose import window `(s0, ..` was open when it was taken, the snapshot sees no more than what lies
+    /// below the window: there it is the point `{ seq: s0, at: snapshot }`.
+    #[must_use]
+    pub const fn snapshot(seq: SeqNo) -> Self {
+        Self { seq, at: seq }
+    }
+
+    /// An open import window that began after `s0`: what reads see while it is open, and again when it is aborted. Drops
+    /// of today count, not only those before the window.
+    #[must_use]
+    pub const fn window(s0: SeqNo) -> Self {
+        Self { seq: s0, at: SeqNo::MAX }
+    }
+
+    /// Whether it may keep `drop` from being applied to some entry: a table must not be rewritten for the sake of such a
+    /// drop ([`Candidate::waiting`](crate::Candidate::waiting)).
+    #[must_use]
+    pub fn holds(&self, drop: &DropRange) -> bool {
+        drop.from < self.seq && self.at < drop.at
+    }
 }
 
 /// A drop: entries above `from` up to and including `to` are invisible to reads at or after `at`.

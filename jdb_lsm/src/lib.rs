@@ -38,7 +38,7 @@ pub use compaction::{Compacted, Compaction, CompactionOptions, LiveChange, Progr
 pub use error::{Error, Result};
 pub use flush::{Flushed, write_table};
 pub use hidden::{Hidden, SeqRange};
-pub use keeper::{DropRange, Group, Keeper, Verdict};
+pub use keeper::{DropRange, Group, Keeper, ReadPoint, Verdict};
 pub use picker::{Candidate, PickerOptions, Plan, Reason, pick};
 pub use scan::{Row, Scan};
 pub use table::{Table, TableMeta};

@@ -49,8 +49,8 @@ impl Default for PickerOptions {
 pub struct Candidate<'a> {
     /// What the MANIFEST says about it.
     pub meta: &'a TableMeta,
-    /// Drops that wait for it **and that it could apply now**: of its keys, above its drop sequence, with no read point
-    /// inside `(from, at)`. A drop that a read point holds back must not be counted: rewriting would not help, for ever.
+    /// Drops that wait for it **and that it could apply now**: of its keys, above its drop sequence, that no read point
+    /// [holds](crate::ReadPoint::holds). A drop that is held back must not be counted: rewriting would not help, for ever.
     pub waiting: u64,
 }
 

@@ -4,7 +4,7 @@
 //! from it. So every version is offered to the points that have found none yet; one that no point takes is dead. Hidden
 //! versions are passed over *before* it is asked which one shows: a dropped version must not shadow the one below it.
 
-use crate::keeper::{DropRange, Group};
+use crate::keeper::{DropRange, Group, ReadPoint};
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
 
@@ -26,6 +26,8 @@ pub(crate) struct Shadow {
 #[derive(Debug)]
 struct Point {
     seq: SeqNo,
+    /// The newest drop that counts for it.
+    at: SeqNo,
     /// Hidden from it by whole drops: everything up to here.
     hidden_to: SeqNo,
     /// It has found its version. Used with drops.
@@ -41,8 +43,8 @@ impl Shadow {
         if planted(Plant::SnapshotIgnored) {
             points.clear();
         }
-        points.retain(|&point| point < now);
-        points.push(SeqNo::MAX);
+        points.retain(|point| point.seq < now);
+        points.push(ReadPoint::snapshot(SeqNo::MAX));
         points.sort_unstable_by(|a, b| b.cmp(a));
         points.dedup();
         let drops = group.drops.into_iter().filter(|drop| drop.at <= now);
@@ -56,12 +58,14 @@ impl Shadow {
                 (drop.at, reach)
             })
             .collect();
-        let hidden_to = |point: SeqNo| {
-            let count = reaches.partition_point(|&(at, _)| at <= point);
+        let hidden_to = |newest: SeqNo| {
+            let count = reaches.partition_point(|&(at, _)| at <= newest);
             count.checked_sub(1).and_then(|last| reaches.get(last)).map_or(SeqNo::ZERO, |&(_, reach)| reach)
         };
-        let points =
-            points.into_iter().map(|seq| Point { seq, hidden_to: hidden_to(seq), found: false }).collect();
+        let points = points
+            .into_iter()
+            .map(|ReadPoint { seq, at }| Point { seq, at, hidden_to: hidden_to(at), found: false })
+            .collect();
         whole.sort_unstable_by_key(|drop| drop.to);
         let mut lowest = SeqNo::MAX;
         let mut whole: Vec<(SeqNo, SeqNo)> = whole
@@ -103,7 +107,7 @@ impl Shadow {
                 continue;
             }
             let hidden = seq <= point.hidden_to
-                || self.partial.iter().any(|drop| drop.at <= point.seq && drop.covers(seq));
+                || self.partial.iter().any(|drop| drop.at <= point.at && drop.covers(seq));
             seen |= !hidden;
             point.found = !hidden || planted(Plant::ShadowBeforeDrops);
         }
@@ -137,7 +141,11 @@ mod tests {
 
     fn group(points: &[u64], drops: &[(u64, u64, u64)]) -> Group {
         let drops = drops.iter().map(|&(from, to, at)| DropRange { from: s(from), to: s(to), at: s(at) });
-        Group { end: None, points: points.iter().map(|&p| s(p)).collect(), drops: drops.collect() }
+        Group {
+            end: None,
+            points: points.iter().map(|&p| ReadPoint::snapshot(s(p))).collect(),
+            drops: drops.collect(),
+        }
     }
 
     #[test]
@@ -171,10 +179,32 @@ mod tests {
     }
 
     #[test]
+    fn a_window_point_counts_the_drops_of_today() {
+        // An import from 6 on was aborted at 10 while another one, from 8 on, was open.
+        for (point, want) in [
+            (ReadPoint::window(s(8)), [9, 5]),
+            (ReadPoint::snapshot(s(8)), [9, 7]),
+            (ReadPoint { seq: s(8), at: s(12) }, [9, 5]),
+        ] {
+            let mut of = group(&[], &[(6, 8, 10)]);
+            of.points.push(point);
+            let mut shadow = Shadow::new(of, s(20));
+            shadow.begin_key();
+            let kept: Vec<u64> = [9, 7, 5, 3].into_iter().filter(|&v| shadow.sees(s(v))).collect();
+            assert_eq!(kept, want, "{point:?}");
+        }
+    }
+
+    #[test]
     fn any_points_and_drops_agree_with_the_definition() {
         for seed in 0..3000 {
             let mut rng = Rng(seed);
-            let points: Vec<u64> = (0..rng.below(5)).map(|_| 1 + rng.next() % 20).collect();
+            let points: Vec<(u64, u64)> = (0..rng.below(5))
+                .map(|_| {
+                    let seq = 1 + rng.next() % 20;
+                    (seq, [seq, seq + rng.next() % 8, u64::MAX][rng.below(3)])
+                })
+                .collect();
             let drops: Vec<(u64, u64, u64)> = (0..rng.below(6))
                 .map(|_| {
                     let to = 1 + rng.next() % 20;
@@ -183,15 +213,17 @@ mod tests {
                 .collect();
             let versions: Vec<u64> = (1..20).rev().filter(|_| rng.once_in(2)).collect();
             let now = 20;
-            let mut shadow = Shadow::new(group(&points, &drops), s(now));
+            let mut of = group(&[], &drops);
+            of.points = points.iter().map(|&(seq, at)| ReadPoint { seq: s(seq), at: s(at) }).collect();
+            let mut shadow = Shadow::new(of, s(now));
             shadow.begin_key();
             let kept: Vec<u64> = versions.iter().copied().filter(|&v| shadow.sees(s(v))).collect();
             let hides = |point: u64, v: u64| {
                 drops.iter().any(|&(from, to, at)| at <= point.min(now) && from < v && v <= to)
             };
-            let mut want: Vec<u64> = (points.iter().filter(|&&point| point < now))
-                .chain([&u64::MAX])
-                .filter_map(|&point| versions.iter().copied().find(|&v| v <= point && !hides(point, v)))
+            let mut want: Vec<u64> = (points.iter().filter(|point| point.0 < now))
+                .chain([&(u64::MAX, u64::MAX)])
+                .filter_map(|&(seq, at)| versions.iter().copied().find(|&v| v <= seq && !hides(at, v)))
                 .collect();
             want.sort_by(|a, b| b.cmp(a));
             want.dedup();

@@ -3,8 +3,8 @@
 use crate::testing::{Rng, TINY};
 use crate::{
     Candidate, Compacted, Compaction, CompactionOptions, DropRange, Flushed, Group, Hidden, Keeper,
-    LiveChange, Payload, PickerOptions, Plan, Reason, Scan, SeqRange, Table, TableMeta, Tree, Version, pick,
-    write_table,
+    LiveChange, Payload, PickerOptions, Plan, ReadPoint, Reason, Scan, SeqRange, Table, TableMeta, Tree,
+    Version, pick, write_table,
 };
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::Disk;
@@ -80,7 +80,8 @@ struct Pinned {
 
 /// The answers of one moment.
 struct Moment {
-    points: Vec<(Option<u8>, u64)>,
+    /// Of one namespace or of all.
+    points: Vec<(Option<u8>, ReadPoint)>,
     drops: Vec<(u8, DropRange)>,
     seq: Rc<Cell<u64>>,
 }
@@ -95,7 +96,7 @@ impl Keeper for Moment {
         let points = self.points.iter().filter(|(of, _)| of.is_none_or(|of| of == ns));
         Group {
             end: Some(vec![ns + 1]),
-            points: points.map(|&(_, seq)| SeqNo::new(seq)).collect(),
+            points: points.map(|&(_, point)| point).collect(),
             drops: self.drops.iter().filter(|(of, _)| *of == ns).map(|&(_, drop)| drop).collect(),
         }
     }
@@ -262,13 +263,14 @@ impl World {
     fn start_compaction(&mut self) -> Outcome {
         let version = self.tree.version();
         let running: Vec<Plan> = self.running.iter().map(|compaction| compaction.plan().clone()).collect();
-        let points: Vec<(Option<u8>, u64)> = (self.snapshots.iter().map(|&seq| (None, seq)))
-            .chain(self.windows.iter().map(|&(ns, s0)| (Some(ns), s0)))
+        let snapshot = |&seq| (None, ReadPoint::snapshot(SeqNo::new(seq)));
+        let points: Vec<(Option<u8>, ReadPoint)> = (self.snapshots.iter().map(snapshot))
+            .chain(self.windows.iter().map(|&(ns, s0)| (Some(ns), ReadPoint::window(SeqNo::new(s0)))))
             .collect();
         let waiting = |meta: &TableMeta| {
             let waits = |(ns, drop): &&(u8, DropRange)| {
-                let held = |&(of, seq): &(Option<u8>, u64)| {
-                    of.is_none_or(|of| of == *ns) && drop.from.get() < seq && seq < drop.at.get()
+                let held = |(of, point): &(Option<u8>, ReadPoint)| {
+                    of.is_none_or(|of| of == *ns) && point.holds(drop)
                 };
                 meta.first_key[0] <= *ns
                     && *ns <= meta.last_key[0]

@@ -48,6 +48,13 @@ fn every_read_point_reads_the_same_after_any_compactions() {
     assert!(total.deepest >= 3, "{total:?}");
 }
 
+/// A window was open while another one of its namespace was aborted; when it was aborted too, the row below both was gone:
+/// what a window may uncover had been decided with the drops of its start instead of those of today.
+#[test]
+fn overlapping_imports_that_are_aborted_uncover_the_old_row() {
+    run(1421, 400).unwrap_or_else(|why| panic!("{why}"));
+}
+
 #[test]
 fn every_planted_bug_is_found() {
     for bug in [
