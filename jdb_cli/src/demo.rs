@@ -89,6 +89,7 @@ fn in_dir(limit: u64, dir: &Path) -> Result<()> {
 /// Everything after the kill.
 async fn go_on(corpus: &Corpus, path: &Path, killed: &Killed) -> Result<Report> {
     let (db, reopen_killed) = open(path).await?;
+    let written_again = db.stats().io.write_len;
     let survivors = check::survivors(&db, corpus, &killed.acknowledged).await?;
     println!(
         "reopened in {}: all {} acknowledged files are there, byte by byte, and {} whose answer went unheard",
@@ -110,7 +111,7 @@ async fn go_on(corpus: &Corpus, path: &Path, killed: &Killed) -> Result<Report> 
     let walk_time = start.elapsed();
     println!("walked every namespace forward and backward: the same rows, equal to the files");
 
-    let written = killed.write_len + db.stats().io.write_len;
+    let written = killed.write_len + db.stats().io.write_len - written_again;
     let driver = db.stats().driver;
     let start = Instant::now();
     db.close().await?;
@@ -139,6 +140,7 @@ async fn go_on(corpus: &Corpus, path: &Path, killed: &Killed) -> Result<Report> 
         figures(Put { count: 2 * whole.count, len: 2 * whole.len }, walk_time),
     );
     report.row("bytes written per byte put (jdb's counter)", report::ratio(written, whole.len));
+    report.row("unsynced log written again after the kill", report::mb(written_again));
     if let Some(len) = dirtied_len.filter(|&len| len > 0) {
         report.row("bytes of pages dirtied per byte put (/proc/PID/io)", report::ratio(len, whole.len));
     }

@@ -24,6 +24,7 @@ pub(crate) async fn open_or_create(disk: &Disk, options: &Options) -> Result<(Lo
     // Asked again under the lock: another process may have made it meanwhile.
     if let Some(superblock) = Superblock::read(disk, dir).await? {
         if !options.read_only {
+            superblock.features.check_writable(&dir.join(filename::SUPERBLOCK))?;
             Superblock::sync_at_open(disk, dir).await?;
         }
         return Ok((lock, superblock));

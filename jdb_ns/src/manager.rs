@@ -79,7 +79,7 @@ impl Manager {
             life_jump: options.life_jump.max(2),
             read_only: options.read_only,
         };
-        let shards = try_join_all((0..superblock.shard_count).map(|index| {
+        let opened = try_join_all((0..superblock.shard_count).map(|index| {
             let place = Place {
                 index,
                 dir: options.dir.join(filename::shard_dir(index)),
@@ -93,7 +93,15 @@ impl Manager {
             };
             open_shard(place, settings.clone())
         }))
-        .await?;
+        .await;
+        let shards = match opened {
+            Ok(shards) => shards,
+            Err(error) => {
+                // What the other shards had begun: the lock is free when the caller has the error.
+                disk.drain().await;
+                return Err(error);
+            }
+        };
         if !options.read_only {
             for shard in &shards {
                 spawn_tasks(&disk, shard, &lock);
@@ -109,7 +117,7 @@ impl Manager {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Closed`], [`Error::ReadOnly`], [`Error::Poisoned`], a full disk, the disk's.
     pub async fn commit(&self, ns: NsId, ops: Vec<Op>, durability: Durability) -> Result<Committed> {
-        check_ops(&ops)?;
+        check_ops(ns, &ops)?;
         let shard = self.shard(ns);
         if ops.is_empty() {
             shard.check_writable()?;
@@ -233,15 +241,18 @@ fn check_options(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn check_ops(ops: &[Op]) -> Result<()> {
+fn check_ops(ns: NsId, ops: &[Op]) -> Result<()> {
     let too_large = |what, len: usize, max: usize| Error::TooLarge { what, len: len as u64, max: max as u64 };
     if ops.len() > key::BATCH_COUNT_MAX {
         return Err(too_large("batch operations", ops.len(), key::BATCH_COUNT_MAX));
     }
+    let prefix_len = key::engine_key(ns, &[]).len();
     let mut batch_len = 0usize;
     for op in ops {
-        if op.key.len() > key::ENGINE_KEY_LEN_MAX {
-            return Err(too_large("key", op.key.len(), key::KEY_LEN_MAX));
+        // The limit is on what the user gave: the id before it takes more or less room.
+        let key_len = op.key.len().saturating_sub(prefix_len);
+        if key_len > key::KEY_LEN_MAX {
+            return Err(too_large("key", key_len, key::KEY_LEN_MAX));
         }
         if op.value.len() > key::VALUE_LEN_MAX {
             return Err(too_large("value", op.value.len(), key::VALUE_LEN_MAX));

@@ -18,7 +18,7 @@ use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
 use jdb_base::{Kind, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Event;
-use jdb_io::{BlockCache, Disk, EntryKind};
+use jdb_io::{BlockCache, Disk, EntryKind, Mode};
 use jdb_lsm::{Table, TableMeta, Tree};
 use jdb_val::{Checkpoint, LogConfig, LogPos, Record, RecordKind, Recovery, Sealed, ValueLog};
 use std::cell::{Cell, RefCell};
@@ -47,7 +47,8 @@ pub(crate) struct Place {
 /// Damage to what was durable, named by file and offset; the disk's errors.
 pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Shard>> {
     let Place { index, dir, disk, secret, segment_len, recovery, account, reserve, cache } = place;
-    let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index)).await?;
+    let mode = if settings.read_only { Mode::Read } else { Mode::ReadWrite };
+    let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index), mode).await?;
     let mut manifest = Manifest { file: loaded.file, state: loaded.state };
     if !settings.read_only {
         manifest.file.sync_at_open().await?;

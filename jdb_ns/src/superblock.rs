@@ -51,6 +51,16 @@ impl Features {
         self.read_only & !Self::KNOWN.read_only != 0
     }
 
+    /// # Errors
+    /// [`Error::Unsupported`] when the file at `path` has a read-only feature that this version does not know.
+    pub(crate) fn check_writable(self, path: &Path) -> Result<()> {
+        if !self.forbid_writing() {
+            return Ok(());
+        }
+        let found = self.read_only & !Self::KNOWN.read_only;
+        Err(Error::Unsupported { path: path.to_owned(), what: "writing with read-only feature", found })
+    }
+
     pub(crate) fn put(self, out: &mut Vec<u8>) {
         for bits in [self.compatible, self.read_only, self.incompatible] {
             out.extend_from_slice(&bits.to_le_bytes());

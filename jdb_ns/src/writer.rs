@@ -22,6 +22,9 @@ const DROPS_UNFLUSHED_MAX: usize = 4096;
 /// The writer waits for a flush while this many closed memtables wait.
 const CLOSED_COUNT_MAX: usize = 3;
 
+/// Gaps between lives that are kept: each is a life that wrote something.
+const GAP_COUNT_MAX: usize = 1024;
+
 /// Whether a group may be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Room {
@@ -29,6 +32,8 @@ enum Room {
     Ready,
     /// Only after another start sequence is durable.
     NewLife,
+    /// No: too much is unsynced, and the disk has no room for the sync.
+    None,
 }
 
 /// Runs until the shard stops.
@@ -53,12 +58,19 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             fail_all(queue.iter().map(|p| &p.reply), &error);
             continue;
         }
-        if shard.wait_for_room().await == Room::NewLife {
-            shard.life.set(Life::Unstarted { found: shard.log.last_given() });
-            continue;
+        match shard.wait_for_room().await {
+            Room::Ready => {
+                let group = shard.take_group();
+                shard.write_group(group).await;
+            }
+            Room::NewLife => shard.life.set(Life::Unstarted { found: shard.log.last_given() }),
+            Room::None => {
+                let queue = std::mem::take(&mut *shard.queue.borrow_mut());
+                if let Some(error) = &*shard.sync_error.borrow() {
+                    fail_all(queue.iter().map(|p| &p.reply), error);
+                }
+            }
         }
-        let group = shard.take_group();
-        shard.write_group(group).await;
     }
     shard.writer_over.set(true);
     shard.task_over.notify();
@@ -75,10 +87,15 @@ impl Shard {
         let first =
             if planted(Plant::SeqPlusOne) { used.plus(1) } else { used.plus(self.settings.life_jump) };
         let gap = Gap { from: found.plus(1), to: SeqNo::new(first.get() - 1) };
-        let known = state.gaps.contains_key(&gap.from);
+        // The same gap grows when nothing of the life before survived; of very many only the newest are kept.
+        let oldest = state.gaps.keys().take(state.gaps.len().saturating_sub(GAP_COUNT_MAX - 1));
+        let mut gaps_removed: Vec<SeqNo> = oldest.copied().collect();
+        if state.gaps.contains_key(&gap.from) && !gaps_removed.contains(&gap.from) {
+            gaps_removed.push(gap.from);
+        }
         let edit = Edit {
             life_start: Some(first),
-            gaps_removed: if known { vec![gap.from] } else { vec![] },
+            gaps_removed,
             gaps_added: if gap.from <= gap.to { vec![gap] } else { vec![] },
             next_number: Some(self.next_number.get().max(state.next_number)),
             ..Edit::default()
@@ -105,6 +122,9 @@ impl Shard {
                 waited = true;
                 self.want_sync();
                 self.synced.wait().await;
+                if self.sync_error.borrow().is_some() {
+                    return Room::None;
+                }
             } else if self.closed.borrow().len() >= CLOSED_COUNT_MAX && self.flush_error.borrow().is_none() {
                 waited = true;
                 self.flushed.wait().await;

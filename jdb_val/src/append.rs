@@ -143,7 +143,7 @@ impl ValueLog {
         let ready = {
             let state = self.state.borrow();
             let all_synced = state.written == state.synced && state.last_given() <= state.seq_floor;
-            all_synced && !state.marked && !self.needs_segment(state.active, &mark)
+            all_synced && state.next_seq.is_some() && !state.marked && !self.needs_segment(state.active, &mark)
         };
         if !ready {
             return Ok(false);

@@ -193,11 +193,11 @@ fn worker(settings: &Settings, shared: &Shared, start: Instant, end: u64) {
             break;
         }
         let ran = catch_unwind(AssertUnwindSafe(|| settings.kind.run(seed, settings, &stop)));
-        let (counts, check) = ran.unwrap_or_else(|panic| (Counts::default(), Err(panicked(&*panic))));
+        let (mut counts, check) = ran.unwrap_or_else(|panic| (Counts::default(), Err(panicked(&*panic))));
+        counts.runs += 1;
         shared.done.fetch_add(settings.kind.done(&counts), Ordering::Relaxed);
         let mut result = shared.result.lock().unwrap();
         result.0.add(&counts);
-        result.0.runs += 1;
         if let Err(violation) = check {
             shared.stop.store(true, Ordering::Relaxed);
             if result.1.as_ref().is_none_or(|first| seed < first.0) {

@@ -86,7 +86,7 @@ impl Client {
                 self.disk.sleep(Duration::from_millis(ms)).await;
                 Ok(())
             }
-            12..15 => {
+            12.. if self.rng.percent(self.world.spec.drop_percent) => {
                 self.world.counts.borrow_mut().drops += 1;
                 let ns = self.world.spec.pick_ns(&mut self.rng);
                 let sync = self.rng.percent(self.world.spec.sync_percent);

@@ -72,6 +72,8 @@ pub enum Fate {
     Acknowledged,
     /// An error: it may have happened, whole.
     Failed,
+    /// An error, and a later commit was acknowledged while this one was not to be seen: it never happens any more.
+    Gone,
 }
 
 /// Changes that happen together or not at all.
@@ -87,6 +89,13 @@ pub struct Commit {
     pub fate: Fate,
     /// How many commits had been promised durable when this one was submitted: it proves them.
     pub proves: usize,
+}
+
+impl Commit {
+    /// Whether the plain state is without it.
+    const fn is_left_out(&self) -> bool {
+        matches!(self.fate, Fate::Failed | Fate::Gone)
+    }
 }
 
 /// What one shard must hold.
@@ -186,8 +195,8 @@ impl Oracle {
             broken!("shard {no}: sequence {seq} was answered but never submitted")
         };
         let commit = &mut shard.commits[at];
-        if commit.fate != Fate::Open {
-            broken!("shard {no}: sequence {seq} was answered twice ({:?} before)", commit.fate);
+        if commit.fate == Fate::Acknowledged {
+            broken!("shard {no}: sequence {seq} was answered twice");
         }
         if commit.ops != ops {
             broken!("shard {no}: sequence {seq} was answered to {ops:?} and is {:?}", commit.ops);
@@ -195,11 +204,17 @@ impl Oracle {
         if seq <= after {
             broken!("shard {no}: sequence {seq} was answered to what came after {after} was answered");
         }
+        // The error that seemed to be this commit's was that of another one with the same changes.
+        let mistaken = commit.fate == Fate::Failed;
         commit.fate = Fate::Acknowledged;
         shard.seq_answered = shard.seq_answered.max(seq);
         shard.acknowledged = shard.acknowledged.max(at + 1);
         if sync {
             shard.durable = shard.durable.max(at + 1);
+        }
+        if mistaken {
+            self.rebuild();
+            self.failed(ops);
         }
         Ok(())
     }
@@ -392,7 +407,7 @@ impl Oracle {
         for shard in &mut self.shards {
             let mut hash = shard.hashes[0];
             for (i, commit) in shard.commits.iter().enumerate() {
-                if commit.fate != Fate::Failed {
+                if !commit.is_left_out() {
                     hash = apply(&mut self.spaces, &commit.ops, i + 1, hash);
                 }
                 shard.hashes.push(hash);

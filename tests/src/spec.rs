@@ -38,6 +38,8 @@ pub struct Spec {
     pub clients: usize,
     /// Of 100 commits, this many ask for `Sync`.
     pub sync_percent: u64,
+    /// Of 100 operations, this many drop a namespace.
+    pub drop_percent: u64,
     /// Of 100 values, this many are longer than a block.
     pub big_percent: u64,
     /// Of 100 operations, this many read.
@@ -77,6 +79,7 @@ impl Spec {
             sync_interval: Duration::from_millis(rng.pick(&[5, 50, 500])),
             clients: rng.within(2..6) as usize,
             sync_percent: rng.pick(&[5, 20, 50]),
+            drop_percent: rng.pick(&[1, 3, 8, 25]),
             big_percent: rng.pick(&[0, 2, 5]),
             read_percent: 6,
             naps_ms: [1, 3, 20, 700],

@@ -83,17 +83,19 @@ impl Flight {
         .await
     }
 
-    /// Closes a lock file, which releases the lock, as soon as nothing is in flight.
+    /// Releases a lock and closes its file as soon as nothing is in flight.
     pub(crate) fn let_go(&self, lock: File) {
         if self.in_flight.get() > 0 {
             self.let_go.borrow_mut().push(lock);
+        } else {
+            release(lock);
         }
     }
 
     fn land(&self) {
         self.in_flight.set(self.in_flight.get() - 1);
         if self.in_flight.get() == 0 {
-            self.let_go.take();
+            self.let_go.take().into_iter().for_each(release);
             self.landed.notify();
         }
     }
@@ -105,6 +107,12 @@ impl Drop for Flight {
     fn drop(&mut self) {
         self.let_go.take().into_iter().for_each(std::mem::forget);
     }
+}
+
+/// Not by closing alone: a process that another thread is just starting has a copy of the descriptor until it runs its
+/// program, and would keep the lock so long.
+fn release(lock: File) {
+    drop(lock.unlock());
 }
 
 /// A place among the operations in flight. Dropping it does not give it back.

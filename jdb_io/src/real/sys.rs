@@ -64,8 +64,16 @@ pub(crate) fn open(path: &Path, mode: Mode) -> io::Result<File> {
     open_regular(path, options)
 }
 
-/// Opens a lock file, which is made when missing.
+/// Opens a lock file, which is made when missing; where nothing may be written one that is there is enough.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    open_lock_to_write(path).or_else(|error| match error.kind() {
+        PermissionDenied | ReadOnlyFilesystem => open(path, Mode::Read).map_err(|_| error),
+        _ => Err(error),
+    })
+}
+
+fn open_lock_to_write(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(windows)]

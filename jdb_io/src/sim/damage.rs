@@ -242,9 +242,14 @@ impl Cut<'_> {
     fn tear(&mut self, bytes: &mut Vec<u8>, offset: u64, data: &[u8]) {
         let last = offset + data.len() as u64 - 1;
         let crosses = |unit: u64| offset / unit != last / unit;
-        // 0 is a prefix; a unit counts where the write reaches over a border of it.
-        let units = [0, 1, SECTOR_LEN, PAGE_LEN];
-        let count = 2 + usize::from(crosses(SECTOR_LEN)) + usize::from(crosses(PAGE_LEN));
+        // 0 is a prefix; a unit counts where the write reaches over a border of it. Few writes reach over a page's: those
+        // are torn there more often than not.
+        let units = [0, 1, SECTOR_LEN, SECTOR_LEN, PAGE_LEN, PAGE_LEN, PAGE_LEN, PAGE_LEN];
+        let count = match (crosses(SECTOR_LEN), crosses(PAGE_LEN)) {
+            (_, true) => units.len(),
+            (true, false) => 4,
+            (false, false) => 2,
+        };
         let unit = units.get(self.rng.index(count)).copied().unwrap_or(0);
         let start = offset as usize;
         if unit == 0 {

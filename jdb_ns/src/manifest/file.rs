@@ -91,14 +91,21 @@ impl ManifestFile {
         }
     }
 
-    /// Reads the MANIFEST in `dir`, which must belong to `shard` of the database with this `secret`. Writes nothing.
+    /// Reads the MANIFEST in `dir`, which must belong to `shard` of the database with this `secret`. Writes nothing; with
+    /// [`Mode::Read`] nothing can be written later either.
     ///
     /// # Errors
     /// [`Error::Missing`]; [`Error::Corrupt`] unless all is whole but a torn last record; [`Error::Unsupported`];
     /// [`Error::Io`].
-    pub async fn load(disk: &Disk, dir: &Path, secret: &[u8; ID_LEN], shard: u32) -> Result<Loaded> {
+    pub async fn load(
+        disk: &Disk,
+        dir: &Path,
+        secret: &[u8; ID_LEN],
+        shard: u32,
+        mode: Mode,
+    ) -> Result<Loaded> {
         let path = dir.join(MANIFEST);
-        let file = match disk.open(&path, Mode::ReadWrite).await {
+        let file = match disk.open(&path, mode).await {
             Ok(file) => file,
             Err(error) if error.is_not_found() => return Err(Error::Missing { path, what: "manifest" }),
             Err(error) => return Err(error.into()),
@@ -158,7 +165,7 @@ impl ManifestFile {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when the edit does not fit the state, [`Error::TooLarge`]: nothing was written.
-    /// [`Error::Io`], [`Error::Poisoned`]: `state` is as it was. [`Error::ReadOnly`] when a later version wrote the file
+    /// [`Error::Io`], [`Error::Poisoned`]: `state` is as it was. [`Error::Unsupported`] when a later version wrote the file
     /// with a feature that forbids writing.
     pub async fn commit(&mut self, state: &mut State, edit: &Edit) -> Result<()> {
         state.check(edit).map_err(|fault| fault.at(&self.path, self.len))?;
@@ -277,9 +284,7 @@ impl ManifestFile {
     /// Before a write or sync: if its future is dropped, the file stays poisoned.
     fn enter(&mut self) -> Result<Status> {
         self.check_healthy()?;
-        if self.header.features.forbid_writing() {
-            return Err(Error::ReadOnly);
-        }
+        self.header.features.check_writable(&self.path)?;
         let dropped = Status::Poisoned("an operation that was given up before its end".into());
         Ok(std::mem::replace(&mut self.status, dropped))
     }

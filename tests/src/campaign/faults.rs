@@ -26,22 +26,24 @@ const KINDS: [FaultKind; 7] = [
     FaultKind::FailedSync(SyncFailure::Sticky),
 ];
 
-/// One run: the same workload again and again, the fault one operation later each time, until it no longer hits.
+/// One run: the same workload again and again, a fault one operation later each time, until it no longer hits.
 pub fn run(seed: u64, settings: &Settings, stop: &dyn Fn(&Counts) -> bool) -> (Counts, Check) {
     let mut rng = Rng::new(seed ^ 0xfa17);
-    let kind = KINDS[(seed % KINDS.len() as u64) as usize];
     let mut counts = Counts::default();
+    let mut missed = 0;
     for n in 0.. {
+        let kind = rng.pick(&KINDS);
         let repeat = if rng.one_in(3) { Repeat::Forever } else { Repeat::Once };
-        // A directory cannot be put back to what it was: reverting is for files.
+        // A directory cannot be put back to what it was: reverting is for files, of whose syncs there are fewer.
         let reverts = kind == FaultKind::FailedSync(SyncFailure::Reverted);
-        let at = if reverts { At::NthOf(OpKind::Sync, n) } else { At::Nth(n) };
+        let at = if reverts { At::NthOf(OpKind::Sync, n % 64) } else { At::Nth(n) };
         let fault = Fault { at, kind, repeat };
         let (hit, check) = one(seed, settings, fault, &mut counts);
         if let Err(violation) = check {
             return (counts, Err(violation.at(format!("{fault:?}"))));
         }
-        if hit == 0 || stop(&counts) {
+        missed = if hit > 0 { 0 } else { missed + 1 };
+        if missed > 8 || stop(&counts) {
             break;
         }
     }
@@ -123,7 +125,10 @@ async fn life(
         work(&db, disk, world, operations, rng).await;
         world.verdict()?;
         // Reads of this life see all that was acknowledged, whatever became of the disk.
-        look(&db, world, sim, After::Kill).await.map_err(|v| v.at(format!("session {session}, at rest")))?;
+        let found = look(&db, world, sim, After::Kill).await;
+        if let Some(contents) = found.map_err(|v| v.at(format!("session {session}, at rest")))? {
+            world.oracle.borrow_mut().resolve(&contents);
+        }
         let marks = world.oracle.borrow().acknowledged_marks();
         match db.close().await {
             Ok(()) => world.made_durable(&marks),

@@ -53,7 +53,6 @@ pub fn run(
         if let End::Done(check) = ended {
             check.map_err(|v| v.at(format!("life {life}")))?;
         }
-        world.counts.borrow_mut().add_files(&disk);
         after = world.after_kill.get();
         if stopped {
             break;
@@ -71,5 +70,6 @@ pub fn run(
         }
         world.trace(|| format!("==== {after:?} after life {life} ===="));
     }
+    world.counts.borrow_mut().add_files(&disk);
     Ok((disk, after))
 }

@@ -52,6 +52,40 @@ impl Oracle {
         Ok(Marks(marks))
     }
 
+    /// What `contents` show at rest says what became of failed commits: one that is not to be seen although a later one was
+    /// acknowledged has been left out, for ever.
+    pub fn resolve(&mut self, contents: &Contents) {
+        for no in 0..self.shards.len() {
+            let mine = |ns: Ns| self.spaces[usize::from(ns)].shard == Some(no as u16);
+            let rows = contents.rows().iter().filter(|row| mine(row.ns));
+            let hash = rows.fold(0, |hash, row| hash ^ row_hash(row.ns, &row.key, &row.value));
+            let shard = &self.shards[no];
+            let newest = shard.commits.iter().rposition(|commit| commit.fate == Fate::Acknowledged);
+            let failed: Vec<usize> =
+                (0..newest.unwrap_or(0)).filter(|&i| shard.commits[i].fate == Fate::Failed).collect();
+            // With any other choice the state would be another one; several that hide each other are left open.
+            if failed.is_empty() || failed.len() > FAILED_MAX || shard.hashes[shard.commits.len()] != hash {
+                continue;
+            }
+            let alone = |&i: &usize| self.hash_with(no, i) != hash;
+            let gone: Vec<usize> = failed.into_iter().filter(alone).collect();
+            for i in gone {
+                self.shards[no].commits[i].fate = Fate::Gone;
+            }
+        }
+    }
+
+    /// Hash of the newest state if commit `with` had happened.
+    fn hash_with(&self, no: usize, with: usize) -> u64 {
+        let mut state = self.base_of(no);
+        for (i, commit) in self.shards[no].commits.iter().enumerate() {
+            if i == with || !commit.is_left_out() {
+                apply(&mut state, &commit.ops);
+            }
+        }
+        state_hash(&state)
+    }
+
     /// Looks for the state among those in which some failed commits did happen.
     fn with_failed(&self, no: usize, lo: usize, hash: u64) -> Option<usize> {
         let shard = &self.shards[no];
@@ -65,7 +99,7 @@ impl Oracle {
         let skipped = &failed[..failed.len() - optional];
         let mut state = self.base_of(no);
         for (i, commit) in shard.commits[..first].iter().enumerate() {
-            if !skipped.contains(&i) {
+            if !skipped.contains(&i) && commit.fate != Fate::Gone {
                 apply(&mut state, &commit.ops);
             }
         }
@@ -102,7 +136,7 @@ impl Oracle {
         let mut state = self.base_of(no);
         let mut best = (usize::MAX, 0, Vec::new());
         for k in 0..=hi {
-            if k > 0 && shard.commits[k - 1].fate != Fate::Failed {
+            if k > 0 && !shard.commits[k - 1].is_left_out() {
                 apply(&mut state, &shard.commits[k - 1].ops);
             }
             let difference = difference(&got, &state);
@@ -126,6 +160,9 @@ fn branch(shard: &Shard, i: usize, lo: usize, mut state: State, hash: u64) -> Op
     for (i, commit) in shard.commits.iter().enumerate().skip(i) {
         if i >= lo && state_hash(&state) == hash {
             return Some(i);
+        }
+        if commit.fate == Fate::Gone {
+            continue;
         }
         if commit.fate == Fate::Failed
             && let Some(k) = branch(shard, i + 1, lo, state.clone(), hash)

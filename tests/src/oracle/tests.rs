@@ -87,6 +87,27 @@ fn a_failed_commit_happened_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_failed_commit_that_was_left_out_stays_out() {
+    let mut oracle = Oracle::new(1, 1);
+    let commits: [&[Op]; 4] =
+        [&[put(0, "a", "1")], &[put(0, "b", "2")], &[delete(0, "z")], &[put(0, "c", "4")]];
+    for (i, ops) in commits.into_iter().enumerate() {
+        oracle.submitted(0, 1 + i as u64, ops.to_vec()).unwrap();
+    }
+    oracle.acknowledged(commits[0], 1, false, 0).unwrap();
+    oracle.failed(commits[1]);
+    oracle.failed(commits[2]);
+    oracle.acknowledged(commits[3], 4, false, 0).unwrap();
+    let without = contents(&[(0, "a", "1"), (0, "c", "4")]);
+    let with = contents(&[(0, "a", "1"), (0, "b", "2"), (0, "c", "4")]);
+    assert!(oracle.check(&with, After::Kill).is_ok(), "nothing is known yet");
+    oracle.resolve(&without);
+    assert!(oracle.check(&without, After::Kill).is_ok());
+    assert!(oracle.check(&with, After::Kill).is_err(), "it came back");
+    assert_eq!(oracle.shards[0].commits[2].fate, Fate::Failed, "deleting nothing leaves no trace");
+}
+
+#[test]
 fn sequences_rise_over_lives_and_are_answered_once() {
     let mut oracle = five();
     let message = |check: Check| check.unwrap_err().0;

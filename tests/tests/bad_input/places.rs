@@ -103,7 +103,7 @@ fn read_only_directory_can_be_read_and_nothing_else() {
 }
 
 #[test]
-fn full_disk_refuses_puts_and_goes_on_when_there_is_room() {
+fn full_disk_refuses_puts_not_deletes_and_goes_on_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     match Mount::new(&["-t", "tmpfs", "-o", "size=4m", "tmpfs"], dir.path()) {
         Ok(_mount) => fill_and_go_on(dir.path()),
@@ -121,6 +121,12 @@ fn fill_and_go_on(dir: &Path) {
     let mut there = 0u32;
     on_real(async {
         let db = jdb::open(options(&path)).await.unwrap();
+        // The reserve is made behind a flush, and is there when the next one is over.
+        for _ in 0..2 {
+            db.ns(1u64).put("goes", "away").await.unwrap();
+            db.flush().await.unwrap();
+        }
+        assert!(path.join("RESERVE").exists());
         fill(&dir.join("filler"), 300 << 10);
         let error = loop {
             match db.ns(1u64).put(there.to_be_bytes(), value(there)).await {
@@ -132,6 +138,7 @@ fn fill_and_go_on(dir: &Path) {
         assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
         assert!(error.path().unwrap().starts_with(&path), "{error}");
         assert!(error.is_retryable());
+        db.ns(1u64).delete("goes").await.unwrap();
         fill(&dir.join("filler2"), 0);
         for i in 0..there {
             let got = db.ns(1u64).get(i.to_be_bytes()).await.unwrap();

@@ -36,7 +36,7 @@ fn on<T: 'static>(sim: &SimDisk, future: impl Future<Output = T> + 'static) -> T
 }
 
 async fn load(disk: &Disk) -> crate::Result<Loaded> {
-    ManifestFile::load(disk, dir(), &SECRET, SHARD).await
+    ManifestFile::load(disk, dir(), &SECRET, SHARD, Mode::ReadWrite).await
 }
 
 /// What may be found after a crash: the state of the last success and those of failed or unanswered attempts since.

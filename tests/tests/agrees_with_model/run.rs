@@ -1,0 +1,422 @@
+//! One run: options, operations and checks drawn from a seed.
+
+use crate::model::{ModelScan, Rows, Version};
+use bytes::Bytes;
+use jdb::{Db, Driver, Durability, Item, NsId, Options, Scan, Tuning};
+use jdb_io::Disk;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::time::Duration;
+use tests::rng::Rng;
+
+/// Steps of a run.
+pub(crate) const STEPS: u32 = 400;
+/// Scans that are open at once.
+const SCANS_MAX: usize = 4;
+
+/// The database, its model, and what the seed says.
+pub(crate) struct Run {
+    seed: u64,
+    step: u32,
+    /// What the last steps did, for the message of a failure.
+    done: Vec<String>,
+    rng: Rng,
+    options: Options,
+    db: Option<Db>,
+    ids: Vec<NsId>,
+    /// Keys that are drawn again and again.
+    keys: Vec<Vec<u8>>,
+    model: BTreeMap<NsId, Rows>,
+    /// The last sequence, in a database of one shard.
+    last_seq: u64,
+    scans: Vec<(NsId, Scan, ModelScan)>,
+}
+
+impl Run {
+    pub(crate) fn new(seed: u64, path: PathBuf, disk: Option<Disk>) -> Self {
+        let mut rng = Rng::new(seed);
+        let tuning = Tuning {
+            segment_len: Some(rng.pick(&[256, 1000, 4096, 65_536])),
+            memtable_len: Some(rng.pick(&[1, 4 << 10, 32 << 10, 1 << 20])),
+            unflushed_len: Some(rng.pick(&[1, 4 << 10, 32 << 10, 1 << 20])),
+            block_len: Some(rng.pick(&[1, 64, 300, 4096])),
+            life_jump: Some(rng.pick(&[1, 10, 1000, 1 << 24])),
+            reserve_len: Some(rng.pick(&[0, 8 << 10])),
+        };
+        let options = Options {
+            shards: rng.pick(&[1, 4]),
+            memory: rng.pick(&[0, 16 << 10, 1 << 20]),
+            inline_max: rng.pick(&[0, 16, 128]),
+            durability: rng.pick(&[Durability::Os, Durability::Sync]),
+            sync_interval: Duration::from_millis(rng.pick(&[0, 1, 500])),
+            flush_interval: Duration::from_millis(rng.pick(&[1, 60_000])),
+            tuning,
+            disk,
+            ..Options::at(path)
+        };
+        let ids = (0..1 + rng.below(6)).map(|i| id(&mut rng, i)).collect();
+        let keys = (0..40).map(|_| key(&mut rng)).collect();
+        Self {
+            seed,
+            step: 0,
+            done: Vec::new(),
+            rng,
+            options,
+            db: None,
+            ids,
+            keys,
+            model: BTreeMap::new(),
+            last_seq: 0,
+            scans: Vec::new(),
+        }
+    }
+
+    /// Runs to the end; gives the driver that did the I/O.
+    pub(crate) async fn go(mut self, steps: u32) -> Driver {
+        self.open().await;
+        for step in 0..steps {
+            self.step = step;
+            self.step().await;
+        }
+        self.step = steps;
+        let driver = self.db().stats().driver;
+        self.close().await;
+        self.open().await;
+        self.check_all().await;
+        self.close().await;
+        driver
+    }
+
+    async fn step(&mut self) {
+        match self.rng.below(100) {
+            0..30 => self.put().await,
+            30..38 => self.delete().await,
+            38..50 => self.batch().await,
+            50..52 => self.drop_ns().await,
+            52..66 => self.get().await,
+            66..72 => self.begin_scan(),
+            72..92 => self.step_scan().await,
+            92..95 => {
+                self.note(|| "flush".into());
+                self.db().flush().await.unwrap();
+            }
+            95..97 => {
+                self.note(|| "sync".into());
+                self.db().sync().await.unwrap();
+            }
+            97..98 => self.check_all().await,
+            _ => {
+                self.close().await;
+                self.open().await;
+                if self.rng.one_in(2) {
+                    self.check_all().await;
+                }
+            }
+        }
+    }
+
+    async fn put(&mut self) {
+        let (ns, key, value) = (self.ns(), self.key(), value(&mut self.rng));
+        self.note(|| format!("put {} {} bytes in {ns}", show(&key), value.len()));
+        let write = self.db().ns(ns).put(&key, &value);
+        let write = self.with_durability(write);
+        let seq = write.await.unwrap().seq().get();
+        self.rises(seq, 1);
+        self.model.entry(ns).or_default().insert(key, Version { value, seq });
+    }
+
+    async fn delete(&mut self) {
+        let (ns, key) = (self.ns(), self.key());
+        self.note(|| format!("delete {} in {ns}", show(&key)));
+        let write = self.db().ns(ns).delete(&key);
+        let write = self.with_durability(write);
+        let seq = write.await.unwrap().seq().get();
+        self.rises(seq, 1);
+        self.model.entry(ns).or_default().remove(&key);
+    }
+
+    async fn batch(&mut self) {
+        let ns = self.ns();
+        let mut batch = self.db().ns(ns).batch();
+        let mut ops: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
+        for _ in 0..self.rng.below(12) {
+            let repeated = self.rng.one_in(4) && !ops.is_empty();
+            let key = if repeated { ops[self.rng.index(ops.len())].0.clone() } else { self.key() };
+            let value = (!self.rng.one_in(4)).then(|| value(&mut self.rng));
+            match &value {
+                Some(value) => batch.put(&key, value),
+                None => batch.delete(&key),
+            };
+            ops.push((key, value));
+        }
+        self.note(|| format!("batch of {} in {ns}", ops.len()));
+        let commit = batch.commit().await.unwrap();
+        let count = ops.len() as u64;
+        let first = commit.seq().get() + 1 - count;
+        if count > 0 {
+            self.rises(commit.seq().get(), count);
+        }
+        let rows = self.model.entry(ns).or_default();
+        for ((key, value), seq) in ops.into_iter().zip(first..) {
+            match value {
+                Some(value) => rows.insert(key, Version { value, seq }),
+                None => rows.remove(&key),
+            };
+        }
+        if self.rng.one_in(4) {
+            commit.durable().await.unwrap();
+        }
+    }
+
+    async fn drop_ns(&mut self) {
+        let ns = self.ns();
+        self.note(|| format!("drop {ns}"));
+        let seq = self.db().drop_ns(ns).await.unwrap().seq().get();
+        self.rises(seq, 1);
+        self.model.remove(&ns);
+    }
+
+    async fn get(&mut self) {
+        let (ns, key) = (self.ns(), self.key());
+        self.note(|| format!("get {} in {ns}", show(&key)));
+        let got = self.db().ns(ns).get(&key).await.unwrap();
+        let want = self.model.get(&ns).and_then(|rows| rows.get(&key)).map(|version| &version.value[..]);
+        self.check(got.as_deref() == want, || format!("get {} in {ns}: {got:?}, not {want:?}", show(&key)));
+    }
+
+    fn begin_scan(&mut self) {
+        if self.scans.len() == SCANS_MAX {
+            let oldest = self.rng.index(self.scans.len());
+            self.scans.swap_remove(oldest);
+        }
+        let ns = self.ns();
+        let (a, b) = (self.key(), self.key());
+        let space = self.db().ns(ns);
+        let choice = self.rng.below(7);
+        let prefix = &a[..self.rng.index(a.len() + 1)];
+        self.note(|| format!("scan {choice} of {ns}, {} {}", show(&a), show(&b)));
+        let bounds = match choice {
+            0 | 1 => (Bound::Unbounded, Bound::Unbounded),
+            2 => (Bound::Included(a.clone()), Bound::Excluded(b)),
+            3 => (Bound::Excluded(a.clone()), Bound::Included(b)),
+            4 => (Bound::Included(a.clone()), Bound::Unbounded),
+            5 => (Bound::Unbounded, Bound::Excluded(b)),
+            _ => (Bound::Unbounded, Bound::Unbounded),
+        };
+        let mut scan = match choice {
+            0 | 1 => space.iter(),
+            6 => space.prefix(prefix),
+            _ => space.range(bounds.clone()),
+        };
+        let rows = self.model.get(&ns).into_iter().flatten().filter(|(key, _)| {
+            let inside = match &bounds.0 {
+                Bound::Included(from) => *key >= from,
+                Bound::Excluded(from) => *key > from,
+                Bound::Unbounded => true,
+            } && match &bounds.1 {
+                Bound::Included(to) => *key <= to,
+                Bound::Excluded(to) => *key < to,
+                Bound::Unbounded => true,
+            };
+            inside && (choice != 6 || key.starts_with(prefix))
+        });
+        let mut model = ModelScan::new(rows.map(|(key, version)| (key.clone(), version.clone())));
+        if self.rng.one_in(2) {
+            scan = scan.rev();
+            model.rev();
+        }
+        self.scans.push((ns, scan, model));
+    }
+
+    /// Some steps of a scan that is open, in any mix.
+    async fn step_scan(&mut self) {
+        if self.scans.is_empty() {
+            self.begin_scan();
+        }
+        let chosen = self.rng.index(self.scans.len());
+        let (ns, mut scan, mut model) = self.scans.swap_remove(chosen);
+        // The row that was stepped on before other steps changed and flushed it.
+        self.check_item(scan.item(), &model, true).await;
+        let mut forward = self.rng.one_in(2);
+        for _ in 0..1 + self.rng.below(20) {
+            match self.rng.below(20) {
+                0 => {
+                    let key = self.key();
+                    self.note(|| format!("seek {} in a scan of {ns}", show(&key)));
+                    scan.seek(&key).await.unwrap();
+                    model.seek(&key);
+                }
+                1 if self.rng.one_in(3) => {
+                    self.note(|| format!("rev a scan of {ns}"));
+                    scan = scan.rev();
+                    model.rev();
+                }
+                1..4 => forward = !forward,
+                _ => {}
+            }
+            let name = if forward { "next" } else { "prev" };
+            self.note(|| format!("{name} in a scan of {ns}"));
+            let item = if forward { scan.next().await } else { scan.prev().await }.unwrap();
+            if forward {
+                model.next()
+            } else {
+                model.prev()
+            };
+            let with_value = self.rng.one_in(2);
+            self.check_item(item, &model, with_value).await;
+        }
+        self.scans.push((ns, scan, model));
+    }
+
+    async fn check_item(&self, item: Option<Item<'_>>, model: &ModelScan, with_value: bool) {
+        let want = model.item();
+        let got = item.as_ref().map(|item| (item.key(), item.seq().get()));
+        let wanted = want.map(|(key, version)| (&key[..], version.seq));
+        self.check(got == wanted, || format!("a scan sits on {}, not {}", show_row(got), show_row(wanted)));
+        if with_value && let (Some(item), Some((key, version))) = (item, want) {
+            let value: Bytes = item.value().await.unwrap();
+            self.check(value == version.value, || format!("value of {} in a scan: {value:?}", show(key)));
+        }
+    }
+
+    /// Every namespace forward and backward, and all keys.
+    async fn check_all(&mut self) {
+        self.note(|| "check all".into());
+        let empty = Rows::new();
+        for ns in &self.ids {
+            let space = self.db().ns(*ns);
+            let rows = self.model.get(ns).unwrap_or(&empty);
+            let mut model = ModelScan::new(rows.iter().map(|(key, version)| (key.clone(), version.clone())));
+            let mut scan = space.iter();
+            for _ in 0..=rows.len() {
+                model.next();
+                self.check_item(scan.next().await.unwrap(), &model, true).await;
+            }
+            for _ in 0..=rows.len() {
+                model.prev();
+                self.check_item(scan.prev().await.unwrap(), &model, true).await;
+            }
+            for key in self.keys.iter().chain(rows.keys()) {
+                let got = space.get(key).await.unwrap();
+                let want = rows.get(key).map(|version| &version.value[..]);
+                self.check(got.as_deref() == want, || {
+                    format!("get {} in {ns}: {got:?}, not {want:?}", show(key))
+                });
+            }
+        }
+    }
+
+    async fn open(&mut self) {
+        self.note(|| "open".into());
+        self.db = Some(jdb::open(self.options.clone()).await.unwrap());
+    }
+
+    async fn close(&mut self) {
+        self.note(|| "close".into());
+        // Scans may outlive their database, but not for this test.
+        self.scans.clear();
+        self.db.take().unwrap().close().await.unwrap();
+    }
+
+    fn db(&self) -> &Db {
+        self.db.as_ref().unwrap()
+    }
+
+    fn ns(&mut self) -> NsId {
+        self.rng.pick(&self.ids)
+    }
+
+    /// One of the keys, sometimes a new one.
+    fn key(&mut self) -> Vec<u8> {
+        if self.rng.one_in(8) {
+            key(&mut self.rng)
+        } else {
+            self.keys[self.rng.index(self.keys.len())].clone()
+        }
+    }
+
+    fn with_durability(&mut self, write: jdb::Write) -> jdb::Write {
+        match self.rng.below(4) {
+            0 => write.durability(Durability::Sync),
+            1 => write.durability(Durability::Os),
+            _ => write,
+        }
+    }
+
+    /// In one shard sequences rise over all namespaces, one an operation.
+    fn rises(&mut self, seq: u64, count: u64) {
+        if self.options.shards == 1 {
+            let last = self.last_seq;
+            self.check(seq >= last + count, || format!("sequence {seq} of {count} operations after {last}"));
+            self.last_seq = seq;
+        }
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        self.done.push(format!("{:4} {}", self.step, what()));
+    }
+
+    #[track_caller]
+    fn check(&self, holds: bool, what: impl FnOnce() -> String) {
+        assert!(holds, "seed {}, step {}: {}", self.seed, self.step, what());
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let last = &self.done[self.done.len().saturating_sub(30)..];
+            eprintln!("seed {}, step {}, {:?}\n{}", self.seed, self.step, self.options, last.join("\n"));
+        }
+    }
+}
+
+/// Ids near each other, far from each other, and the extreme ones.
+fn id(rng: &mut Rng, index: u64) -> NsId {
+    match rng.below(4) {
+        0 => NsId::from(index),
+        1 => NsId::from(u64::MAX - index),
+        2 => NsId::from(u128::MAX - u128::from(index)),
+        _ => NsId::from((rng.next(), rng.next())),
+    }
+}
+
+/// Empty, 0xff, short, with a long common prefix, and long.
+fn key(rng: &mut Rng) -> Vec<u8> {
+    let len = rng.index(4);
+    match rng.below(16) {
+        0 => Vec::new(),
+        1 => vec![0xff; len],
+        2 => vec![0; len],
+        3..7 => [&[b'p'; 90][..], &(rng.below(300) as u32).to_be_bytes()].concat(),
+        7 => [&[0xff; 20][..], &[rng.below(3) as u8 + 0xfd]].concat(),
+        8 if rng.one_in(8) => vec![b'l'; 5000 + rng.index(3)],
+        _ => format!("{:x}", rng.below(600)).into_bytes(),
+    }
+}
+
+/// Empty, inline, at the border, by pointer, and longer than a small segment.
+fn value(rng: &mut Rng) -> Vec<u8> {
+    let len = match rng.below(12) {
+        0 => 0,
+        1..6 => rng.index(20),
+        6..8 => rng.pick(&[16, 17, 128, 129]),
+        8..11 => rng.index(700),
+        _ => rng.index(6000),
+    };
+    let first = rng.next();
+    (0..len as u64).map(|at| (first.wrapping_add(at * 7) >> (at % 5)) as u8).collect()
+}
+
+fn show(key: &[u8]) -> String {
+    if key.len() > 24 {
+        let tail = &key[key.len() - 6..];
+        return format!("{:?}..{}:{:?}", key[0] as char, key.len(), Bytes::copy_from_slice(tail));
+    }
+    format!("{:?}", Bytes::copy_from_slice(key))
+}
+
+fn show_row(row: Option<(&[u8], u64)>) -> String {
+    row.map_or("no row".into(), |(key, seq)| format!("{} at sequence {seq}", show(key)))
+}
