@@ -14,6 +14,16 @@
 //! A compaction changes nothing that is visible: its result is one MANIFEST edit and one
 //! [`Tree::compacted`](crate::Tree::compacted), both the caller's. It goes on in steps of one batch, so that the caller
 //! can let others run, slow down or give up between two of them.
+//!
+//! # The caller's part
+//! 1. Without an await: take the [`Version`], the drop map and the read points of one moment, [`pick`](crate::pick) a
+//!    plan, [`Compaction::new`].
+//! 2. [`Compaction::run`], or [`Compaction::step`] until it says `false`, then [`Compaction::finish`].
+//! 3. Sync the directory of the new tables, and wait until the log is durable through [`Compacted::log_needed`]. (A plan
+//!    that only moves tables needs neither.)
+//! 4. Under the MANIFEST's lock write one record: tables added, removed and moved, live bytes by origin.
+//! 5. Without an await after that: [`Tree::compacted`](crate::Tree::compacted).
+//! 6. Remove the files of [`Tree::take_unpinned`](crate::Tree::take_unpinned), now and whenever a reader has let go.
 
 mod batch;
 mod below;

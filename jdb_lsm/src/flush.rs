@@ -85,6 +85,7 @@ pub async fn write_table(
         seq_min: info.seq_min,
         seq_max: info.seq_max,
         drop_seq: SeqNo::new(info.seq_min.get().saturating_sub(1)),
+        judged_seq: SeqNo::new(info.seq_min.get().saturating_sub(1)),
         id: info.id,
         tombstones,
         hidden_len: 0,

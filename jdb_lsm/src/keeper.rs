@@ -85,8 +85,8 @@ impl ReadPoint {
         Self { seq: s0, at: SeqNo::MAX }
     }
 
-    /// Whether it may keep `drop` from being applied to some entry: a table must not be rewritten for the sake of such a
-    /// drop ([`Candidate::waiting`](crate::Candidate::waiting)).
+    /// Whether it may keep `drop` from being applied to some entry: a table is not written anew for the sake of such a drop
+    /// ([`waiting`](crate::waiting)).
     #[must_use]
     pub fn holds(&self, drop: &DropRange) -> bool {
         drop.from < self.seq && self.at < drop.at

@@ -11,6 +11,7 @@
 //! has to be read and written. Tables that overlap nothing below go down as they are. A plan's keys never overlap those
 //! of a plan that is being executed.
 
+use crate::keeper::DropRange;
 use crate::table::TableMeta;
 use std::cmp::Ordering;
 
@@ -49,9 +50,22 @@ impl Default for PickerOptions {
 pub struct Candidate<'a> {
     /// What the MANIFEST says about it.
     pub meta: &'a TableMeta,
-    /// Drops that wait for it **and that it could apply now**: of its keys, above its drop sequence, that no read point
-    /// [holds](crate::ReadPoint::holds). A drop that is held back must not be counted: rewriting would not help, for ever.
+    /// Drops that it would apply if it were written now, as [`waiting`] counts them.
     pub waiting: u64,
+}
+
+/// How many drops a table would apply if it were written now. `drops` are those whose namespace lies in its key range, each
+/// with whether a read point of that namespace [holds](crate::ReadPoint::holds) it.
+///
+/// A drop that is held is not counted: writing the table anew would not help, again and again. Nor is one that was applied
+/// already while the table's drop sequence is held down by another drop, until that one is held no longer.
+#[must_use]
+pub fn waiting(meta: &TableMeta, drops: impl Iterator<Item = (DropRange, bool)> + Clone) -> u64 {
+    let held_down = drops.clone().any(|(drop, held)| held && drop.at == meta.drop_seq.plus(1));
+    let waits = |(drop, held): &(DropRange, bool)| {
+        !held && meta.drop_seq < drop.at && (meta.judged_seq < drop.at || !held_down)
+    };
+    drops.filter(waits).count() as u64
 }
 
 /// Why a plan was made.

@@ -29,6 +29,9 @@ pub struct TableMeta {
     pub seq_max: SeqNo,
     /// Every namespace drop up to this sequence was applied to the table.
     pub drop_seq: SeqNo,
+    /// Every drop up to this sequence was looked at when the table was written; at or above `drop_seq`, which read points
+    /// may have held down. Not kept on disk: `drop_seq` after an open.
+    pub judged_seq: SeqNo,
     /// Random id in the file's footer.
     pub id: [u8; 16],
     /// Tombstones in it.

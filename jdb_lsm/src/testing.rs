@@ -75,6 +75,7 @@ pub(crate) async fn table_of(disk: &Disk, number: u32, rows: &[Row]) -> Rc<Table
         seq_min: info.seq_min,
         seq_max: info.seq_max,
         drop_seq: SeqNo::ZERO,
+        judged_seq: SeqNo::ZERO,
         id: info.id,
         tombstones: rows.iter().filter(|row| row.2 == Kind::Tombstone).count() as u64,
         hidden_len: 0,

@@ -4,7 +4,7 @@ use crate::testing::{Rng, TINY};
 use crate::{
     Candidate, Compacted, Compaction, CompactionOptions, DropRange, Flushed, Group, Hidden, Keeper,
     LiveChange, Payload, PickerOptions, Plan, ReadPoint, Reason, Scan, SeqRange, Table, TableMeta, Tree,
-    Version, pick, write_table,
+    Version, pick, waiting, write_table,
 };
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::Disk;
@@ -50,7 +50,7 @@ pub(super) struct World {
     number: u32,
     /// Memtables from old to new with their lowest sequence.
     memtables: Vec<(Rc<Memtable>, u64)>,
-    running: Vec<Compaction>,
+    running: Vec<(Compaction, Rc<Moment>)>,
     live: BTreeMap<u32, LiveChange>,
     pinned: Option<Pinned>,
     pub(super) counts: Counts,
@@ -84,6 +84,18 @@ struct Moment {
     points: Vec<(Option<u8>, ReadPoint)>,
     drops: Vec<(u8, DropRange)>,
     seq: Rc<Cell<u64>>,
+}
+
+impl Moment {
+    /// Drops that wait for a table at this moment.
+    fn waiting(&self, meta: &TableMeta) -> u64 {
+        let covers = |ns: u8| meta.first_key[0] <= ns && ns <= meta.last_key[0];
+        let drops = self.drops.iter().filter(|(ns, _)| covers(*ns)).map(|(ns, drop)| {
+            let of = self.points.iter().filter(|(of, _)| of.is_none_or(|of| of == *ns));
+            (*drop, of.map(|(_, point)| point).any(|point| point.holds(drop)))
+        });
+        waiting(meta, drops)
+    }
 }
 
 impl Keeper for Moment {
@@ -262,23 +274,13 @@ impl World {
 
     fn start_compaction(&mut self) -> Outcome {
         let version = self.tree.version();
-        let running: Vec<Plan> = self.running.iter().map(|compaction| compaction.plan().clone()).collect();
+        let running: Vec<Plan> =
+            self.running.iter().map(|(compaction, _)| compaction.plan().clone()).collect();
         let snapshot = |&seq| (None, ReadPoint::snapshot(SeqNo::new(seq)));
         let points: Vec<(Option<u8>, ReadPoint)> = (self.snapshots.iter().map(snapshot))
             .chain(self.windows.iter().map(|&(ns, s0)| (Some(ns), ReadPoint::window(SeqNo::new(s0)))))
             .collect();
-        let waiting = |meta: &TableMeta| {
-            let waits = |(ns, drop): &&(u8, DropRange)| {
-                let held = |(of, point): &(Option<u8>, ReadPoint)| {
-                    of.is_none_or(|of| of == *ns) && point.holds(drop)
-                };
-                meta.first_key[0] <= *ns
-                    && *ns <= meta.last_key[0]
-                    && meta.drop_seq < drop.at
-                    && !points.iter().any(held)
-            };
-            self.drop_map.iter().filter(waits).count() as u64
-        };
+        let keeper = Rc::new(Moment { points, drops: self.drop_map.clone(), seq: self.seq.clone() });
         let options = PickerOptions {
             newest_count: 1 + self.rng.below(3),
             base_len: self.base_len,
@@ -287,7 +289,7 @@ impl World {
             hidden_part: 10,
             hidden_len_min: 10,
         };
-        let mut candidates = version.candidates(waiting);
+        let mut candidates = version.candidates(|meta| keeper.waiting(meta));
         if self.rng.once_in(3) {
             // Only what waits for drops.
             candidates.iter_mut().flatten().for_each(|table| table.waiting *= 1000);
@@ -297,16 +299,17 @@ impl World {
         let Some(plan) = rewrite.or_else(|| pick(&candidates, 1000, &running, &options)) else {
             return Ok(());
         };
-        let keeper = Rc::new(Moment { points, drops: self.drop_map.clone(), seq: self.seq.clone() });
         let table_len = [150, 300, 1000][self.rng.below(3)];
         let options = CompactionOptions { writer: TINY, table_len, record_len };
-        self.running.push(Compaction::new(&self.disk, &version, plan, keeper, options).map_err(text)?);
+        let compaction =
+            Compaction::new(&self.disk, &version, plan, keeper.clone(), options).map_err(text)?;
+        self.running.push((compaction, keeper));
         Ok(())
     }
 
     async fn step_compaction(&mut self, with_faults: bool) -> Outcome {
         let at = self.rng.below(self.running.len());
-        let mut compaction = self.running.swap_remove(at);
+        let (mut compaction, moment) = self.running.swap_remove(at);
         let faulty = with_faults && self.sim.is_some() && self.rng.once_in(8);
         if faulty {
             let kind =
@@ -322,8 +325,14 @@ impl World {
         let stepped = compaction.step(&mut next_file).await;
         self.clear_faults();
         match stepped {
-            Ok(true) => self.running.push(compaction),
-            Ok(false) => self.publish(compaction.finish().map_err(text)?).await?,
+            Ok(true) => self.running.push((compaction, moment)),
+            Ok(false) => {
+                let result = compaction.finish().map_err(text)?;
+                if let Some(meta) = result.added.iter().find(|meta| moment.waiting(meta) > 0) {
+                    return Err(format!("drops still wait for {meta:?}: it would be written again for ever"));
+                }
+                self.publish(result).await?;
+            }
             Err(error) if !faulty => return Err(text(error)),
             Err(_) => {
                 compaction.discard().await;

@@ -65,6 +65,7 @@ impl Output {
             seq_min: info.seq_min,
             seq_max: info.seq_max,
             drop_seq: start.min(self.drop_seq_max),
+            judged_seq: start,
             id: info.id,
             tombstones: self.tombstones,
             hidden_len: 0,

@@ -27,6 +27,7 @@ fn metas(levels: &[&[T]]) -> Vec<Vec<(TableMeta, u64)>> {
             seq_min: SeqNo::new(seq),
             seq_max: SeqNo::new(seq),
             drop_seq: SeqNo::ZERO,
+            judged_seq: SeqNo::ZERO,
             id: [0; 16],
             tombstones,
             hidden_len,
@@ -273,5 +274,32 @@ fn check_rules(levels: &[Vec<Candidate<'_>>], plan: &Plan, seed: u64) {
                 assert!(a.last_key < b.first_key || b.last_key < a.first_key, "{context}");
             }
         }
+    }
+}
+
+#[test]
+fn a_table_waits_for_drops_that_writing_it_would_apply() {
+    // Drop sequence and judged sequence of the table; drops by sequence with whether they are held; how many wait.
+    for (drop_seq, judged_seq, drops, want) in [
+        (5, 5, &[][..], 0),
+        (5, 5, &[(5, false)], 0),
+        (5, 5, &[(6, false), (9, false)], 2),
+        (5, 5, &[(6, true)], 0),
+        // Another drop is held: this one was not applied yet.
+        (5, 5, &[(6, true), (9, false)], 1),
+        // It was applied, the held one holds the table's drop sequence down.
+        (5, 20, &[(6, true), (9, false)], 0),
+        (5, 20, &[(6, true), (9, false), (21, false)], 1),
+        // The held one is let go.
+        (5, 20, &[(6, false), (9, false)], 2),
+        (5, 20, &[(6, false), (9, true)], 1),
+    ] {
+        let mut meta = metas(&[&[(1, "az", 9, 0, 0, 0)]]).remove(0).remove(0).0;
+        (meta.drop_seq, meta.judged_seq) = (SeqNo::new(drop_seq), SeqNo::new(judged_seq));
+        let ranges = drops.iter().map(|&(at, held): &(u64, bool)| {
+            let at = SeqNo::new(at);
+            (DropRange { from: SeqNo::ZERO, to: at, at }, held)
+        });
+        assert_eq!(waiting(&meta, ranges), want, "{drop_seq} {judged_seq} {drops:?}");
     }
 }
