@@ -159,18 +159,23 @@ fn table(c: &mut Criterion) {
     group.throughput(Throughput::Elements(COUNT));
     group.sample_size(20);
     let values: Vec<Vec<u8>> = (0..COUNT).map(pointer).collect();
-    group.bench_function("append", |b| {
-        b.iter_batched(
-            || TableBuilder::new([7; 16], WriterOptions::default()).unwrap(),
-            |mut builder| {
-                for (i, (key, value)) in (0u64..).zip(keys.iter().zip(&values)) {
-                    builder.append(key, seq(i), Kind::Pointer, value).unwrap();
-                }
-                builder.finish()
-            },
-            BatchSize::LargeInput,
-        );
-    });
+    for filter in [true, false] {
+        group.bench_function(if filter { "append" } else { "append, without filters" }, |b| {
+            b.iter_batched(
+                || {
+                    let options = WriterOptions { filter, ..WriterOptions::default() };
+                    TableBuilder::new([7; 16], options).unwrap()
+                },
+                |mut builder| {
+                    for (i, (key, value)) in (0u64..).zip(keys.iter().zip(&values)) {
+                        builder.append(key, seq(i), Kind::Pointer, value).unwrap();
+                    }
+                    builder.finish()
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
     group.finish();
 }
 

@@ -90,6 +90,18 @@ plants! {
     NoKeyCheck,
     /// A drop is forgotten when replay starts behind its log record.
     ForgetDropBelowReplay,
+    /// A compaction drops tombstones although older entries of their keys lie below.
+    TombstoneDroppedEarly,
+    /// A compaction keeps what the newest read sees and nothing for older read points.
+    SnapshotIgnored,
+    /// A compaction ends a table between two versions of one key.
+    CutInsideKey,
+    /// A source of a merge that cannot be read is taken for one that is at its end.
+    SwallowReadError,
+    /// The drop sequence of a compaction's tables is taken when it ends instead of when it starts.
+    DropSeqAtEnd,
+    /// A compaction decides which version shows before it removes what drops hide.
+    ShadowBeforeDrops,
 }
 
 #[cfg(feature = "sim")]

@@ -34,6 +34,15 @@ pub enum Error {
         /// Sequence of the entry.
         seq: u64,
     },
+    /// A compaction was planned for another Version.
+    #[error("level {level} does not hold the tables that the compaction was planned for")]
+    Unplanned {
+        /// The level.
+        level: usize,
+    },
+    /// A merge or a cursor was used after an error, or after a dropped step, without being sought anew.
+    #[error("place lost after a failed or cancelled step")]
+    Lost,
 }
 
 /// Result of the tree.

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::table::TableMeta;
+use crate::weigh::Sample;
 use jdb_base::{Kind, Map, SeqNo, ValuePtr};
 use jdb_io::{Disk, task};
 use jdb_mem::Memtable;
@@ -15,8 +16,11 @@ const SLICE_COUNT: usize = 256;
 /// What a flush wrote.
 #[derive(Clone, Debug)]
 pub struct Flushed {
-    /// The table, for the MANIFEST.
+    /// The table, for the MANIFEST; its `hidden_len` is 0 until [`Version::hidden_len`](crate::Version::hidden_len) of the
+    /// sample is put there.
     pub meta: TableMeta,
+    /// Some of its keys.
+    pub sample: Sample,
     /// Pointers in the table: bytes of values by origin segment, and how many.
     pub live: Map<u32, Live>,
     /// Tombstones in the table.
@@ -52,6 +56,7 @@ pub async fn write_table(
     }
     let mut writer = SstWriter::create(disk, path, options).await?;
     let mut live = Map::<u32, Live>::default();
+    let mut sample = Sample::default();
     let mut cursor = memtable.cursor();
     cursor.seek_first();
     let (mut count, mut tombstones) = (0usize, 0u64);
@@ -62,6 +67,7 @@ pub async fn write_table(
             origin.count += 1;
         }
         tombstones += u64::from(entry.kind == Kind::Tombstone);
+        sample.add(entry.key);
         writer.append(entry.key, entry.seq, entry.kind, entry.value).await?;
         cursor.next();
         count += 1;
@@ -79,7 +85,10 @@ pub async fn write_table(
         seq_min: info.seq_min,
         seq_max: info.seq_max,
         drop_seq: SeqNo::new(info.seq_min.get().saturating_sub(1)),
+        judged_seq: SeqNo::new(info.seq_min.get().saturating_sub(1)),
         id: info.id,
+        tombstones,
+        hidden_len: 0,
     };
-    Ok(Some(Flushed { meta, live, tombstones }))
+    Ok(Some(Flushed { meta, sample, live, tombstones }))
 }

@@ -8,23 +8,40 @@
 //! | [`tree`] | the newest [`Version`], replaced whole on every change |
 //! | [`version`] | what one read sees: memtables, then tables from new to old |
 //! | [`table`] | a table of the tree: what the MANIFEST says, its reader opened at first use |
+//! | [`level`] | the sorted tables of one deeper level as one cursor |
 //! | [`merge`] | many sorted sources as one, in either direction |
 //! | [`scan`] | the visible rows of a range, one per key, in either direction |
 //! | [`flush`] | a memtable becomes a table |
+//! | [`picker`] | which tables are to be merged next |
+//! | [`keeper`] | what a compaction may let go |
+//! | [`weigh`] | how many value bytes a new table probably hides |
+//! | [`compaction`] | tables become fewer and lie deeper |
 
+pub mod compaction;
 pub mod error;
 pub mod flush;
 pub mod hidden;
+pub mod keeper;
+pub mod level;
 pub mod merge;
+pub mod picker;
 pub mod scan;
+mod shadow;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 pub mod version;
+pub mod weigh;
 
+pub use compaction::{Compacted, Compaction, CompactionOptions, LiveChange, Progress};
 pub use error::{Error, Result};
 pub use flush::{Flushed, write_table};
 pub use hidden::{Hidden, SeqRange};
+pub use keeper::{DropRange, Group, Keeper, ReadPoint, Verdict};
+pub use picker::{Candidate, PickerOptions, Plan, Reason, pick, waiting};
 pub use scan::{Row, Scan};
 pub use table::{Table, TableMeta};
 pub use tree::Tree;
 pub use version::{Found, Payload, Version};
+pub use weigh::Sample;

@@ -7,6 +7,7 @@
 
 use crate::error::Result;
 use crate::hidden::Hidden;
+use crate::level::{self, LevelCursor, Reading};
 use crate::merge::{EntryRef, Merge, Source};
 use crate::version::{Payload, Version, payload};
 use jdb_base::{Kind, SeqNo};
@@ -137,8 +138,9 @@ impl Scan {
             Place::Start | Place::End | Place::Before | Place::After => {}
         }
         let mut merge = match (merge, place) {
-            (Some(mut merge), Place::RowForward) => {
-                skip_key(&mut merge, &self.row.key).await?;
+            (Some(mut merge), Place::RowForward | Place::RowBackward) => {
+                merge.turn_forward().await?;
+                skip_through(&mut merge, &self.row.key).await?;
                 merge
             }
             (merge, _) => {
@@ -166,7 +168,7 @@ impl Scan {
             self.row.set(&entry);
             if entry.kind == Kind::Tombstone {
                 self.place = Place::After;
-                skip_key(&mut merge, &self.row.key).await?;
+                skip_through(&mut merge, &self.row.key).await?;
                 continue;
             }
             self.place = Place::RowForward;
@@ -191,7 +193,11 @@ impl Scan {
             Place::Start | Place::End | Place::Before | Place::After => {}
         }
         let mut merge = match (merge, place) {
-            (Some(merge), Place::RowBackward) => merge,
+            (Some(mut merge), Place::RowForward | Place::RowBackward) => {
+                merge.turn_backward().await?;
+                skip_back_through(&mut merge, &self.row.key).await?;
+                merge
+            }
             (merge, _) => {
                 let mut merge = self.merge_or_new(merge).await?;
                 match place {
@@ -242,9 +248,18 @@ impl Scan {
         for memtable in &self.version.memtables {
             sources.push(Source::Memtable(memtable.cursor()));
         }
-        for table in self.version.tables() {
+        let Some((newest, deeper)) = self.version.levels.split_first() else {
+            return Ok(Merge::new(sources));
+        };
+        for table in newest {
             if table.overlaps(&self.lower, Some(&self.upper)) && table.meta().seq_min <= self.seq {
                 sources.push(Source::Table(table.reader().await?.cursor()));
+            }
+        }
+        for tables in deeper {
+            let tables = level::overlapping(tables, &self.lower, Some(&self.upper));
+            if !tables.is_empty() {
+                sources.push(Source::Level(LevelCursor::new(tables.to_vec(), Reading::Cached)));
             }
         }
         Ok(Merge::new(sources))
@@ -267,8 +282,18 @@ impl Buffer {
 }
 
 /// Steps a forward merge behind all versions of `key`.
-async fn skip_key(merge: &mut Merge, key: &[u8]) -> Result<()> {
-    while merge.entry().is_some_and(|entry| entry.key == key) {
+///
+/// After a turn it may sit before them: a memtable can have got keys between the row and where the merge was.
+async fn skip_through(merge: &mut Merge, key: &[u8]) -> Result<()> {
+    while merge.entry().is_some_and(|entry| entry.key <= key) {
+        merge.step().await?;
+    }
+    Ok(())
+}
+
+/// Steps a backward merge before all versions of `key`; as [`skip_through`].
+async fn skip_back_through(merge: &mut Merge, key: &[u8]) -> Result<()> {
+    while merge.entry().is_some_and(|entry| entry.key >= key) {
         merge.step().await?;
     }
     Ok(())

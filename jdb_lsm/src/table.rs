@@ -29,8 +29,15 @@ pub struct TableMeta {
     pub seq_max: SeqNo,
     /// Every namespace drop up to this sequence was applied to the table.
     pub drop_seq: SeqNo,
+    /// Every drop up to this sequence was looked at when the table was written; at or above `drop_seq`, which read points
+    /// may have held down. Not kept on disk: `drop_seq` after an open.
+    pub judged_seq: SeqNo,
     /// Random id in the file's footer.
     pub id: [u8; 16],
+    /// Tombstones in it.
+    pub tombstones: u64,
+    /// Value bytes that it probably hides in the levels below; an estimate.
+    pub hidden_len: u64,
 }
 
 /// A table of the tree.
@@ -87,11 +94,24 @@ impl Table {
         if let Some(reader) = &*self.reader.borrow() {
             return Ok(reader.clone());
         }
-        let file = self.disk.open(&self.path, Mode::Read).await?;
-        let opened = SstReader::open(file, self.cache.clone()).await?;
-        self.check_identity(opened.footer())?;
+        let opened = self.open(self.cache.clone()).await?;
         // Another task may have opened it meanwhile: the first one stays.
         Ok(self.reader.borrow_mut().get_or_insert(opened).clone())
+    }
+
+    /// A reader of its own for one walk over the whole table: it leaves the block cache to those who read rows.
+    ///
+    /// # Errors
+    /// As [`Table::reader`].
+    pub async fn reader_uncached(&self) -> Result<Rc<SstReader>> {
+        self.open(None).await
+    }
+
+    async fn open(&self, cache: Option<(Rc<BlockCache>, u64)>) -> Result<Rc<SstReader>> {
+        let file = self.disk.open(&self.path, Mode::Read).await?;
+        let opened = SstReader::open(file, cache).await?;
+        self.check_identity(opened.footer())?;
+        Ok(opened)
     }
 
     /// A table verifies against its own id only: that it is the one the MANIFEST means is checked here.

@@ -1,5 +1,6 @@
 //! The tree: the newest Version, replaced whole on every change.
 
+use crate::compaction::Compacted;
 use crate::table::Table;
 use crate::version::Version;
 use jdb_mem::Memtable;
@@ -10,13 +11,16 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub struct Tree {
     version: RefCell<Rc<Version>>,
+    /// Tables that the newest Version does not hold any more and an older one may.
+    retired: RefCell<Vec<Rc<Table>>>,
 }
 
 impl Tree {
     /// A tree over these levels (level 0 from new to old), with one empty memtable.
     #[must_use]
     pub fn new(levels: Vec<Vec<Rc<Table>>>) -> Self {
-        Self { version: RefCell::new(Rc::new(Version { memtables: vec![Rc::default()], levels })) }
+        let version = Version { memtables: vec![Rc::default()], levels };
+        Self { version: RefCell::new(Rc::new(version)), retired: RefCell::default() }
     }
 
     /// The newest Version.
@@ -64,6 +68,43 @@ impl Tree {
                 }
             }
         });
+    }
+
+    /// Publishes the result of a compaction whole: `added` (from [`Compacted::added`](crate::Compacted)) and the moved
+    /// tables enter its level, the removed ones leave the tree. To be called right after the MANIFEST record is durable.
+    pub fn compacted(&self, result: &Compacted, added: Vec<Rc<Table>>) {
+        let gone = |table: &Rc<Table>| result.removed.contains(&table.meta().number);
+        let moves = |table: &Rc<Table>| result.moved.contains(&table.meta().number);
+        self.replace(|version| {
+            let mut entering = added;
+            for level in &mut version.levels {
+                self.retired.borrow_mut().extend(level.iter().filter(|t| gone(t)).cloned());
+                entering.extend(level.iter().filter(|t| moves(t)).cloned());
+                level.retain(|table| !gone(table) && !moves(table));
+            }
+            if version.levels.len() <= result.level {
+                version.levels.resize_with(result.level + 1, Vec::new);
+            }
+            if let Some(level) = version.levels.get_mut(result.level) {
+                level.extend(entering);
+                level.sort_by(|a, b| a.meta().first_key.cmp(&b.meta().first_key));
+            }
+        });
+    }
+
+    /// Tables that left the tree and that no Version holds any more; their files may be removed. Each is given once.
+    ///
+    /// A table whose Version or walk is still pinned waits for a later call: ask after each compaction, and when a scan
+    /// has ended.
+    #[must_use]
+    pub fn take_unpinned(&self) -> Vec<Rc<Table>> {
+        self.retired.borrow_mut().extract_if(.., |table| Rc::strong_count(table) == 1).collect()
+    }
+
+    /// How many tables wait for [`Tree::take_unpinned`].
+    #[must_use]
+    pub fn retired_count(&self) -> usize {
+        self.retired.borrow().len()
     }
 
     fn replace(&self, change: impl FnOnce(&mut Version)) {

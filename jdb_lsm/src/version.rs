@@ -2,11 +2,14 @@
 //!
 //! Invariants
 //! - Every entry of a memtable or level-0 table is newer than every entry of the same key behind it.
-//! - The tables of a deeper level do not overlap and are sorted by key.
+//! - The tables of a deeper level do not overlap and are sorted by key; all versions of a key that a level holds lie in
+//!   one table.
 
 use crate::error::{Error, Result};
 use crate::hidden::Hidden;
-use crate::table::Table;
+use crate::level;
+use crate::picker::Candidate;
+use crate::table::{Table, TableMeta};
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_mem::Memtable;
@@ -56,15 +59,25 @@ impl Version {
                 return Ok(Some(found));
             }
         }
-        for table in self.tables() {
-            if !table.covers(key) || table.meta().seq_min > seq {
-                continue;
-            }
+        let Some((newest, deeper)) = self.levels.split_first() else { return Ok(None) };
+        let covering = newest.iter().filter(|table| table.covers(key));
+        let deeper = deeper.iter().filter_map(|tables| level::find(tables, key));
+        for table in covering.chain(deeper).filter(|table| table.meta().seq_min <= seq) {
             if let Some(found) = get_in_table(table, key, seq, hidden).await? {
                 return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    /// All tables as [`pick`](crate::pick) wants them; `waiting` is [`Candidate::waiting`].
+    #[must_use]
+    pub fn candidates(&self, waiting: impl Fn(&TableMeta) -> u64) -> Vec<Vec<Candidate<'_>>> {
+        let candidate = |table| {
+            let meta = Table::meta(table);
+            Candidate { meta, waiting: waiting(meta) }
+        };
+        self.levels.iter().map(|tables| tables.iter().map(|table| candidate(table)).collect()).collect()
     }
 
     /// All tables, from new to old.
@@ -91,7 +104,13 @@ fn get_in_memtable(memtable: &Memtable, key: &[u8], seq: SeqNo, hidden: &Hidden)
     Ok(None)
 }
 
-async fn get_in_table(table: &Table, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
+/// As [`Version::get`], in one table.
+pub(crate) async fn get_in_table(
+    table: &Table,
+    key: &[u8],
+    seq: SeqNo,
+    hidden: &Hidden,
+) -> Result<Option<Found>> {
     let reader = table.reader().await?;
     let mut seq = seq;
     while let Some(entry) = reader.get(key, seq).await? {

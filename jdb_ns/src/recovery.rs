@@ -232,7 +232,10 @@ fn table_meta(table: &TableEntry) -> TableMeta {
         seq_min: table.seq_min,
         seq_max: table.seq_max,
         drop_seq: table.drop_seq,
+        judged_seq: table.drop_seq,
         id: table.id,
+        tombstones: table.tombstones,
+        hidden_len: table.hidden_len,
     }
 }
 

@@ -5,18 +5,23 @@
 use crate::block::Block;
 use crate::error::Damage;
 use crate::footer::Footer;
-use crate::handle::{Handle, Span};
+use crate::handle::Handle;
 use crate::layout::{COUNT_LEN, FOOTER_LEN, TRAILER_LEN};
-use crate::meta::read_list;
+use crate::meta::{Meta, read_list};
 use crate::trailer;
-use crate::walk::child_handle;
+use crate::walk::{Want, child_want};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+
+mod extra;
+
+use extra::{filter_block, meta_sections};
 
 /// A part of a table: a block, padding or the footer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Section {
-    /// `data`, `index`, `top`, `meta list`, `unknown` (padding, or what only a later version knows) or `footer`.
+    /// `data`, `index`, `top`, `filter`, `groups`, `meta ..`, `unknown` (padding, or what only a later version knows) or `footer`.
     pub name: &'static str,
     /// Offset in the file.
     pub offset: u64,
@@ -65,23 +70,34 @@ pub fn dump(bytes: &[u8]) -> Result<Dump, Damage> {
     let mut found: BTreeMap<u64, Section> = BTreeMap::new();
     let mut put = |section: Section| found.insert(section.offset, section).is_none();
 
-    let mut wanted: Vec<Handle> = (footer.height > 0).then_some(footer.top).into_iter().collect();
+    let top = Want { level: 0, handle: footer.top, filter_len: 0 };
+    let mut wanted: Vec<Want> = (footer.height > 0).then_some(top).into_iter().collect();
     for level in 0..=footer.height {
         let mut below = Vec::new();
-        for handle in wanted {
+        for want in wanted {
+            if let Some(filter) = want.filter() {
+                put(filter_block(bytes, &footer, filter)?);
+            }
+            let handle = want.handle;
             let context = Context { level, height: footer.height, limit };
-            let body = open(bytes, &footer, handle)?;
+            let opened = open(bytes, &footer, handle)?;
             let at = |damage: Damage| damage.after(handle.offset);
-            let lines = context.block(stored(bytes, handle)?, body.len(), &mut below).map_err(at)?;
+            let lines = context.block(&opened, &mut below).map_err(at)?;
             put(Section { name: context.name(), offset: handle.offset, len: u64::from(handle.len), lines });
         }
         // A block that two handles of a forged index lead to is printed once.
-        below.sort_by_key(|handle: &Handle| handle.offset);
-        below.dedup_by_key(|handle| handle.offset);
+        below.sort_by_key(|want: &Want| want.handle.offset);
+        below.dedup_by_key(|want| want.handle.offset);
         wanted = below;
     }
     if footer.meta.len > 0 {
-        put(meta_list(bytes, &footer, limit)?);
+        let (section, list) = meta_list(bytes, &footer, limit)?;
+        put(section);
+        for meta in list {
+            for section in meta_sections(bytes, &footer, meta, limit)? {
+                put(section);
+            }
+        }
     }
     let mut sections = Vec::new();
     let mut end = 0;
@@ -114,11 +130,11 @@ impl Context {
     }
 
     /// The lines of a block; adds the blocks it leads to.
-    fn block(self, stored: &[u8], body_len: usize, below: &mut Vec<Handle>) -> Result<String, Damage> {
-        let body = stored.get(..body_len).unwrap_or_default();
+    fn block(self, opened: &Opened, below: &mut Vec<Want>) -> Result<String, Damage> {
+        let (body, body_len) = (opened.body(), opened.len);
         let block = Block::parse(body)?;
         let shape = block.shape();
-        let mut lines = Lines::new(stored);
+        let mut lines = Lines::new(&opened.shown);
         let base = shape.base;
         lines.put(block.offset(0).unwrap_or_default(), format_args!("base {base}"));
         let mut scratch = Vec::new();
@@ -136,18 +152,19 @@ impl Context {
                 continue;
             }
             let to_data = self.level + 1 == self.height;
-            let handle = child_handle(entry.kind, entry.value, to_data, self.limit);
-            let handle = handle.map_err(|damage| damage.after(raw.value_at() as u64))?;
-            let Handle { offset, len } = handle;
-            match Span::decode(entry.value, self.limit) {
-                Ok(span) if !to_data && span.filter_len > 0 => lines.put(
+            let level = usize::from(self.level) + 1;
+            let want = child_want(entry.kind, entry.value, level, to_data, self.limit);
+            let want = want.map_err(|damage| damage.after(raw.value_at() as u64))?;
+            let Handle { offset, len } = want.handle;
+            match want.filter() {
+                Some(filter) => lines.put(
                     raw.end,
-                    format_args!("filter of {} at {}, index block of {len}", span.filter_len, span.offset),
+                    format_args!("filter of {} at {}, index block of {len}", filter.len, filter.offset),
                 ),
-                _ if to_data => lines.put(raw.end, format_args!("data block at {offset}, {len} bytes")),
-                _ => lines.put(raw.end, format_args!("index block at {offset}, no filter, {len} bytes")),
+                None if to_data => lines.put(raw.end, format_args!("data block at {offset}, {len} bytes")),
+                None => lines.put(raw.end, format_args!("index block at {offset}, no filter, {len} bytes")),
             }
-            below.push(handle);
+            below.push(want);
         }
         let mut offsets = String::new();
         for index in 0..block.count() {
@@ -161,18 +178,22 @@ impl Context {
     }
 }
 
-fn meta_list(bytes: &[u8], footer: &Footer, limit: u64) -> Result<Section, Damage> {
+fn meta_list(bytes: &[u8], footer: &Footer, limit: u64) -> Result<(Section, Vec<Meta>), Damage> {
     let handle = footer.meta;
-    let body = open(bytes, footer, handle)?;
-    let list = read_list(body, limit).map_err(|damage| damage.after(handle.offset))?;
-    let mut lines = Lines::new(stored(bytes, handle)?);
-    for meta in list {
+    let opened = open(bytes, footer, handle)?;
+    let list = read_list(opened.body(), limit).map_err(|damage| damage.after(handle.offset))?;
+    let mut lines = Lines::new(&opened.shown);
+    for meta in &list {
         let (flags, Handle { offset, len }) = (meta.flags, meta.handle);
         let number = meta.number;
         lines.skip(16, format_args!("meta block {number}, flags {flags}, at {offset}, {len} bytes"));
     }
     lines.trailer();
-    Ok(Section { name: "meta list", offset: handle.offset, len: u64::from(handle.len), lines: lines.out })
+    Ok((section("meta list", handle, lines), list))
+}
+
+fn section(name: &'static str, handle: Handle, lines: Lines<'_>) -> Section {
+    Section { name, offset: handle.offset, len: u64::from(handle.len), lines: lines.out }
 }
 
 fn footer_lines(bytes: &[u8], footer: &Footer) -> String {
@@ -214,12 +235,25 @@ fn stored(bytes: &[u8], handle: Handle) -> Result<&[u8], Damage> {
     part.ok_or_else(|| Damage::corrupt("block", start, bytes.len() as u64, u64::from(handle.len)))
 }
 
-/// A block, verified and without its trailer.
-fn open<'a>(bytes: &'a [u8], footer: &Footer, handle: Handle) -> Result<&'a [u8], Damage> {
-    let stored = stored(bytes, handle)?;
-    let checked = trailer::check(stored, footer.seed(), handle.offset);
-    let len = checked.map_err(|damage| damage.after(handle.offset))?;
-    Ok(stored.get(..len).unwrap_or_default())
+/// A block, verified and decoded, with its trailer behind it.
+fn open(bytes: &[u8], footer: &Footer, handle: Handle) -> Result<Opened, Damage> {
+    let stored = Bytes::copy_from_slice(stored(bytes, handle)?);
+    let checked = trailer::verify(&stored, footer.seed(), handle.offset);
+    let body = checked.map_err(|damage| damage.after(handle.offset))?;
+    let trailer = stored.get(stored.len() - TRAILER_LEN..).unwrap_or_default();
+    Ok(Opened { shown: [&body, trailer].concat(), len: body.len() })
+}
+
+/// What a section shows of a block.
+struct Opened {
+    shown: Vec<u8>,
+    len: usize,
+}
+
+impl Opened {
+    fn body(&self) -> &[u8] {
+        self.shown.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// Writes lines, each about the bytes from the end of the one before.

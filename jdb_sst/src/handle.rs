@@ -1,7 +1,7 @@
 //! Where blocks lie in the file.
 
 use crate::error::Damage;
-use crate::layout::{DATA_LEN_MAX, INDEX_LEN_MAX, TRAILER_LEN};
+use crate::layout::{DATA_LEN_MAX, FILTER_LEN_MAX, INDEX_LEN_MAX, TRAILER_LEN};
 use jdb_base::varint::{put_u64, take_u32, take_u64};
 
 /// A block's place: its offset and its length, trailer included.
@@ -78,6 +78,10 @@ impl Span {
         })();
         match parts {
             Some(span) if bytes.is_empty() => {
+                if span.filter_len > 0 {
+                    let filter = Handle { offset: span.offset, len: span.filter_len };
+                    filter.checked("filter block", limit, FILTER_LEN_MAX)?;
+                }
                 let start = span.offset.saturating_add(u64::from(span.filter_len));
                 Handle { offset: start, len: span.len }.checked("index block", limit, INDEX_LEN_MAX)?;
                 Ok(span)
@@ -124,6 +128,8 @@ mod tests {
             (Span { offset: 100, filter_len: 0, len: 50 }, 150, true),
             (Span { offset: 100, filter_len: 30, len: 50 }, 180, true),
             (Span { offset: 100, filter_len: 30, len: 50 }, 179, false),
+            (Span { offset: 100, filter_len: 5, len: 50 }, 180, false),
+            (Span { offset: 100, filter_len: 65_537, len: 50 }, 100_000, false),
             (Span { offset: u64::MAX, filter_len: 30, len: 50 }, u64::MAX, false),
         ] {
             let mut out = Vec::new();

@@ -55,6 +55,25 @@ pub const HEIGHT_MAX: u8 = 32;
 /// Fewest entries in an index block that is not the last of its level, so that each level is at most half the one below.
 pub const INDEX_COUNT_MIN: usize = 2;
 
+/// Version of the filter blocks that this crate writes and understands; others answer "maybe".
+pub const FILTER_VERSION: u8 = 1;
+/// Length of a filter block's header.
+pub const FILTER_HEAD_LEN: usize = 24;
+/// Longest filter block that a reader allocates, trailer included.
+pub const FILTER_LEN_MAX: usize = 64 << 10;
+/// A filter of fewer distinct keys is not written: it would be long for what it saves.
+pub const FILTER_KEYS_MIN: usize = 64;
+/// Distinct keys from which on an index partition ends. Just below the step at which a filter of 10 segments of 512 grows
+/// by one: 10.34 bits a key, and built in about 200 us.
+pub const FILTER_KEYS_TARGET: usize = 3960;
+/// Most hashes in a filter.
+pub const FILTER_KEYS_MAX: usize = 8 << 10;
+/// Length of the meta block about filters.
+pub const FILTERS_META_LEN: usize = 16;
+
+/// Version of the group directory that this crate writes and understands.
+pub const GROUPS_VERSION: u8 = 1;
+
 /// Length of one entry in the list of meta blocks.
 pub const META_ENTRY_LEN: usize = 16;
 /// Most entries in the list of meta blocks.
@@ -72,12 +91,17 @@ const _: () =
 const _: () = assert!(ENTRY_COUNT_MAX < WIDE as usize);
 const _: () = assert!(DATA_LEN_MAX < u32::MAX as usize, "a block's length fits its handle");
 const _: () = assert!(ENGINE_KEY_LEN_MAX < 1 << 21, "key lengths take at most three bytes");
+const _: () = assert!(FILTER_KEYS_MIN < FILTER_KEYS_TARGET && 2 * FILTER_KEYS_TARGET <= FILTER_KEYS_MAX);
+const _: () = assert!(FILTER_HEAD_LEN + 2 * FILTER_KEYS_MAX + TRAILER_LEN < FILTER_LEN_MAX);
+const _: () = assert!(
+    FOOTER_LEN + 2 * (4 * META_ENTRY_LEN + TRAILER_LEN) + FILTERS_META_LEN + TRAILER_LEN <= TAIL_LEN,
+    "opening finds the meta list and the meta block about filters in its one read"
+);
 const _: () = assert!(BLOCK_LEN_MAX.is_multiple_of(PAGE_LEN));
 
 /// How a block's bytes are compressed. **Format**: the numbers are on disk.
 ///
-/// Number 1 is kept for lz4 (decoded length as `u32`, then one lz4 block); a reader that meets a number it does not know
-/// reports [`Unsupported`](crate::Error::Unsupported).
+/// Number 1 is lz4, whose variant exists with the feature `lz4`; a reader that meets a number it does not know reports [`Unsupported`](crate::Error::Unsupported).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -85,6 +109,10 @@ pub enum Codec {
     /// Stored as they are.
     #[default]
     Plain = 0,
+    /// The decoded length as `u32`, then one lz4 block. A writer that is told this codec uses it for data blocks that get
+    /// shorter by an eighth.
+    #[cfg(feature = "lz4")]
+    Lz4 = 1,
 }
 
 impl Codec {
@@ -99,6 +127,8 @@ impl Codec {
     pub const fn from_u8(number: u8) -> Option<Self> {
         match number {
             0 => Some(Self::Plain),
+            #[cfg(feature = "lz4")]
+            1 => Some(Self::Lz4),
             _ => None,
         }
     }

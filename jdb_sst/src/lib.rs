@@ -34,9 +34,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Beyond entries
+//! Filters turn absent keys away before a data block is read ([`SstReader::may_contain`] asks only them). A writer that knows how
+//! long the prefix is that names a key's group keeps counts of each ([`SstReader::group`]). [`Properties`] say what is in a
+//! table. With the feature `lz4` data blocks may be compressed. [`WriterOptions`] chooses.
+//!
 //! # Two layers
-//! Bytes in, bytes out, no runtime: [`BlockBuilder`], [`Block`], [`BlockCursor`] for one block; [`TableBuilder`], [`Walk`],
-//! [`Lookup`], [`Footer`] and [`dump()`] for a table. A walk and a look-up say which block they [want](Want) next and are
+//! Bytes in, bytes out, no runtime: [`BlockBuilder`], [`Block`], [`BlockCursor`] for one block; [`FilterBuilder`] and
+//! [`FilterBlock`] for a filter; [`TableBuilder`], [`Walk`], [`Lookup`], [`Footer`] and [`dump()`] for a table. A walk and a look-up say which block they [want](Want) next and are
 //! handed its bytes. On top, over [`jdb_io`]: [`SstWriter`], [`SstReader`], [`Cursor`].
 //!
 //! # Promises
@@ -52,17 +57,25 @@ mod cursor;
 mod dump;
 mod entry;
 mod error;
+mod filter;
+mod filter_builder;
 mod footer;
+mod group;
 mod handle;
 mod index;
 pub mod layout;
 mod lookup;
+#[cfg(feature = "lz4")]
+mod lz4;
 mod meta;
 mod options;
+mod partition;
+mod properties;
 mod reader;
 mod table_builder;
 #[cfg(test)]
 mod testing;
+mod top;
 mod trailer;
 mod walk;
 mod writer;
@@ -74,12 +87,16 @@ pub use cursor::Cursor;
 pub use dump::{Dump, Section, dump};
 pub use entry::EntryRef;
 pub use error::{Damage, Error, Result};
+pub use filter::{FilterBlock, GROUPS_HASHED, filter_hash};
+pub use filter_builder::FilterBuilder;
 pub use footer::{Features, Footer};
+pub use group::GroupStats;
 pub use handle::{Handle, Span};
 pub use layout::Codec;
 pub use lookup::{Entry, Found, Lookup};
 pub use meta::{CRITICAL, Meta, MetaType};
 pub use options::{TableInfo, WriterOptions};
+pub use properties::Properties;
 pub use reader::SstReader;
 pub use table_builder::TableBuilder;
 pub use trailer::verify;

@@ -3,8 +3,7 @@
 use crate::block::Block;
 use crate::error::Damage;
 use crate::footer::Footer;
-use crate::handle::Handle;
-use crate::walk::{Want, child_handle};
+use crate::walk::{Want, child_want};
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo};
 
@@ -43,7 +42,7 @@ impl<'a> Lookup<'a> {
     #[must_use]
     pub fn new(footer: &Footer, limit: u64, key: &'a [u8], seq: SeqNo) -> (Self, Option<Want>) {
         let height = usize::from(footer.height);
-        let top = Want { level: 0, handle: footer.top };
+        let top = Want { level: 0, handle: footer.top, filter_len: 0 };
         (Self { key, seq, height, limit }, (height > 0).then_some(top))
     }
 
@@ -70,8 +69,7 @@ impl<'a> Lookup<'a> {
             })));
         }
         let (kind, value, at) = block.value(index)?;
-        let handle: Result<Handle, Damage> = child_handle(kind, value, level + 1 == self.height, self.limit);
-        let handle = handle.map_err(|damage| damage.after(at as u64))?;
-        Ok(Found::Below(Want { level: level + 1, handle }))
+        let below = child_want(kind, value, level + 1, level + 1 == self.height, self.limit);
+        Ok(Found::Below(below.map_err(|damage| damage.after(at as u64))?))
     }
 }

@@ -10,7 +10,7 @@ use crate::handle::Handle;
 use crate::layout::{DATA_LEN_MAX, META_COUNT_MAX, META_ENTRY_LEN};
 use jdb_base::varint::{take_u16_le, take_u32_le, take_u64_le};
 
-/// A type of meta block. **Format**: the numbers are on disk. This version writes none of them.
+/// A type of meta block. **Format**: the numbers are on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 #[non_exhaustive]
@@ -75,7 +75,7 @@ fn read_one(mut bytes: &[u8], limit: u64) -> Result<Meta, Damage> {
     if meta.flags & !CRITICAL != 0 {
         return Err(Damage::unsupported("meta block flags", 2, u64::from(meta.flags)));
     }
-    // No type is understood yet beyond its number, so a critical one is of a later version, whatever its type.
+    // None of this version's types is needed to read entries, so a critical one is of a later version, whatever its type.
     if meta.flags & CRITICAL != 0 {
         return Err(Damage::unsupported("critical meta block", 0, u64::from(meta.number)));
     }

@@ -5,7 +5,7 @@ use crate::layout::{BLOCK_LEN_MAX, Codec, ID_LEN, TOP_LEN_PINNED};
 use jdb_base::SeqNo;
 
 /// How a table is written. None of it is needed for reading.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct WriterOptions {
     /// Target length of a data block in bytes, 1..=65,536; default 4096. A block ends with the entry that reaches it.
     pub block_len: usize,
@@ -15,11 +15,32 @@ pub struct WriterOptions {
     pub top_len: usize,
     /// How blocks are compressed.
     pub codec: Codec,
+    /// Whether filters are written, which say of nearly every absent key that it is absent; default on. They take about 10.5
+    /// bits a key.
+    pub filter: bool,
+    /// Whether a meta block of [`Properties`](crate::Properties) is written, about 60 bytes; default on.
+    pub properties: bool,
+    /// Length of the prefix of a key that names its *group*; default none. With it a group directory is written, see
+    /// [`SstReader::group`](crate::SstReader::group). Groups must ascend with their keys: no group's prefix may be a prefix of
+    /// another's, else there is no directory. A length over the key's is cut to it.
+    pub group_prefix_len: Option<fn(&[u8]) -> usize>,
+    /// Whether the filters know group prefixes too, for [`SstReader::may_contain_group`](crate::SstReader::may_contain_group);
+    /// default off. Costs as much as one more key for each group.
+    pub filter_groups: bool,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { block_len: 4096, index_len: 4096, top_len: TOP_LEN_PINNED, codec: Codec::Plain }
+        Self {
+            block_len: 4096,
+            index_len: 4096,
+            top_len: TOP_LEN_PINNED,
+            codec: Codec::Plain,
+            filter: true,
+            properties: true,
+            group_prefix_len: None,
+            filter_groups: false,
+        }
     }
 }
 
@@ -60,6 +81,8 @@ pub struct TableInfo {
     pub block_count: u64,
     /// Bytes of index blocks, all levels, trailers included.
     pub index_len: u64,
+    /// Bytes of filter blocks, trailers included.
+    pub filter_len: u64,
     /// Bytes of padding between blocks.
     pub padding_len: u64,
 }

@@ -2,10 +2,13 @@
 
 use crate::cursor::Cursor;
 use crate::error::{Damage, Error, Result};
+use crate::filter::{self, FilterBlock, filter_hash};
 use crate::footer::Footer;
+use crate::handle::Handle;
 use crate::layout::{FOOTER_LEN, TAIL_LEN, TOP_LEN_PINNED};
 use crate::lookup::{Entry, Found, Lookup};
-use crate::meta::{Meta, read_list};
+use crate::meta::{Meta, MetaType, read_list};
+use crate::top::Top;
 use crate::trailer;
 use crate::walk::{Walk, Want};
 use bytes::Bytes;
@@ -20,7 +23,8 @@ use std::rc::Rc;
 ///
 /// Opening reads the footer, nothing else. The top index stays in memory from its first use on when it is not longer than
 /// 64 KiB; other blocks are read when they are needed and kept in the [`BlockCache`], if there is one. Every block is
-/// verified once, when it is read from the file.
+/// verified once, when it is read from the file. [`SstReader::get`] asks the filter before it looks into an index partition; both
+/// come with one read.
 #[derive(Debug)]
 pub struct SstReader {
     file: File,
@@ -31,7 +35,15 @@ pub struct SstReader {
     limit: u64,
     seed: Seed,
     meta: Vec<Meta>,
-    top: OnceCell<Bytes>,
+    /// Salt of the filters; `None` when there are none that this version understands.
+    salt: Option<u64>,
+    top: OnceCell<Top>,
+}
+
+/// What a filter says, with the index partition behind it when it was read along.
+enum Asked {
+    Absent,
+    Maybe(Option<Bytes>),
 }
 
 impl SstReader {
@@ -54,35 +66,42 @@ impl SstReader {
         };
         let footer = Footer::decode(bytes, limit).map_err(|damage| error(damage.after(limit)))?;
         let seed = footer.seed();
-        let meta = if footer.meta.len == 0 {
-            Vec::new()
-        } else {
-            let handle = footer.meta;
-            let in_tail = handle.offset.checked_sub(start).and_then(|at| {
-                let at = usize::try_from(at).ok()?;
-                let end = at.checked_add(handle.len as usize)?;
-                (end <= before.len()).then(|| tail.slice(at..end))
-            });
-            let stored = match in_tail {
-                Some(stored) => stored,
-                None => read(&file, handle.offset, handle.len as usize).await?,
-            };
-            let list = trailer::verify(&stored, seed, handle.offset).and_then(|list| read_list(&list, limit));
-            list.map_err(|damage| error(damage.after(handle.offset)))?
+        let tail = Tail { file: &file, start, before: tail.slice(..before.len()), seed };
+        let meta = match footer.meta {
+            Handle { len: 0, .. } => Vec::new(),
+            handle => {
+                let list = tail.block(handle).await?;
+                read_list(&list, limit).map_err(|damage| error(damage.after(handle.offset)))?
+            }
         };
-        Ok(Rc::new(Self { file, cache, footer, limit, seed, meta, top: OnceCell::new() }))
+        let salt = match find(&meta, MetaType::Filters) {
+            None => None,
+            Some(handle) => {
+                let about = tail.block(handle).await?;
+                filter::decode_meta(&about).map_err(|damage| error(damage.after(handle.offset)))?
+            }
+        };
+        Ok(Rc::new(Self { file, cache, footer, limit, seed, meta, salt, top: OnceCell::new() }))
     }
 
     /// The newest version of `key` that is not newer than `seq`; `None` when there is none.
     ///
-    /// Cost: one block a level, three in most tables; with those in memory it does not suspend.
+    /// Cost: one block a level, three in most tables; with those in memory it does not suspend. For an absent key the filter
+    /// saves all but the top index and itself, but for one key of 256.
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Unsupported`], [`Error::Io`].
     pub async fn get(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
-        let (lookup, mut want) = Lookup::new(&self.footer, self.limit, key, seq);
+        let (lookup, mut want) = self.begin(key, seq)?;
         while let Some(next) = want {
-            let bytes = match self.ready(next) {
+            let mut read_along = None;
+            if let (Some(salt), Some(filter)) = (self.salt, next.filter()) {
+                match self.ask(next, filter, filter_hash(key, salt)).await? {
+                    Asked::Absent => return Ok(None),
+                    Asked::Maybe(bytes) => read_along = bytes,
+                }
+            }
+            let bytes = match read_along.or_else(|| self.ready(next)) {
                 Some(bytes) => bytes,
                 None => self.fetch(next).await?,
             };
@@ -92,6 +111,28 @@ impl SstReader {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the table may hold `key`, by its index and filter alone; `false` is certain.
+    ///
+    /// Cost: the top index and one filter; no data block is read.
+    ///
+    /// # Errors
+    /// As [`SstReader::get`].
+    pub async fn may_contain(&self, key: &[u8]) -> Result<bool> {
+        let (lookup, mut want) = self.begin(key, SeqNo::MAX)?;
+        while let Some(next) = want.filter(|next| next.level < usize::from(self.footer.height)) {
+            if let (Some(salt), Some(filter)) = (self.salt, next.filter()) {
+                let asked = self.ask(next, filter, filter_hash(key, salt)).await?;
+                return Ok(matches!(asked, Asked::Maybe(_)));
+            }
+            let bytes = self.load(next).await?;
+            match lookup.look(next, &bytes).map_err(|damage| damage.of(self.path()))? {
+                Found::Below(below) => want = Some(below),
+                Found::Answer(entry) => return Ok(entry.is_some()),
+            }
+        }
+        Ok(want.is_some())
     }
 
     /// A cursor before the first entry.
@@ -124,10 +165,10 @@ impl SstReader {
         self.footer.count == 0
     }
 
-    /// Bytes of the file that this reader holds in memory: the top index, once it was used.
+    /// Bytes of memory that this reader holds for the top index, once it was used.
     #[must_use]
     pub fn pinned_len(&self) -> usize {
-        self.top.get().map_or(0, Bytes::len)
+        self.top.get().map_or(0, Top::len)
     }
 
     /// The file's path.
@@ -140,33 +181,125 @@ impl SstReader {
         Walk::new(&self.footer, self.limit)
     }
 
+    /// A look-up and the first block it wants, beyond the top index if that is in memory.
+    #[inline]
+    fn begin<'a>(&self, key: &'a [u8], seq: SeqNo) -> Result<(Lookup<'a>, Option<Want>)> {
+        let (lookup, first) = Lookup::new(&self.footer, self.limit, key, seq);
+        let Some(top) = self.top.get() else { return Ok((lookup, first)) };
+        let want = top.find(key, seq);
+        Ok((lookup, want.map_err(|damage| damage.after(self.footer.top.offset).of(self.path()))?))
+    }
+
     /// A block that is in memory.
     #[inline]
     pub(crate) fn ready(&self, want: Want) -> Option<Bytes> {
         if want.level == 0
             && let Some(top) = self.top.get()
         {
-            return Some(top.clone());
+            return Some(top.bytes().clone());
         }
         let (cache, file_id) = self.cache.as_ref()?;
         cache.get(*file_id, want.handle.offset)
+    }
+
+    /// A block, from memory or from the file.
+    async fn load(&self, want: Want) -> Result<Bytes> {
+        match self.ready(want) {
+            Some(bytes) => Ok(bytes),
+            None => self.fetch(want).await,
+        }
     }
 
     /// Reads a block, verifies it and keeps it. Its handle was checked against the file's length.
     pub(crate) async fn fetch(&self, want: Want) -> Result<Bytes> {
         let handle = want.handle;
         let stored = read(&self.file, handle.offset, handle.len as usize).await?;
-        let opened = trailer::verify(&stored, self.seed, handle.offset);
-        let bytes = opened.map_err(|damage| damage.after(handle.offset).of(self.path()))?;
-        if want.level == 0 && handle.len as usize <= TOP_LEN_PINNED {
+        let bytes = self.open_block(&stored, handle)?;
+        if want.level == 0 && bytes.len() <= TOP_LEN_PINNED {
+            let top = Top::new(bytes, self.limit);
+            let top = top.map_err(|damage| damage.after(handle.offset).of(self.path()))?;
             // Two tasks may have loaded it at once; the first one stays.
-            return Ok(self.top.get_or_init(|| bytes).clone());
+            return Ok(self.top.get_or_init(|| top).bytes().clone());
         }
-        if let Some((cache, file_id)) = &self.cache {
-            cache.insert(*file_id, handle.offset, bytes.clone());
-        }
+        self.keep(handle.offset, &bytes);
         Ok(bytes)
     }
+
+    /// Asks the filter that lies before the wanted index partition.
+    #[inline]
+    async fn ask(&self, want: Want, filter: Handle, hash: u64) -> Result<Asked> {
+        if let Some((cache, file_id)) = &self.cache
+            && let Some(bytes) = cache.get(*file_id, filter.offset)
+        {
+            let maybe = self.query(filter, &bytes, hash)?;
+            return Ok(if maybe { Asked::Maybe(None) } else { Asked::Absent });
+        }
+        self.read_and_ask(want, filter, hash).await
+    }
+
+    /// Reads a filter, and the index partition behind it in the same read.
+    async fn read_and_ask(&self, want: Want, filter: Handle, hash: u64) -> Result<Asked> {
+        let filter_len = filter.len as usize;
+        let both = read(&self.file, filter.offset, filter_len + want.handle.len as usize).await?;
+        let bytes = self.open_block(&both.slice(..filter_len), filter)?;
+        let index = self.open_block(&both.slice(filter_len..), want.handle)?;
+        if self.cache.is_some() {
+            // Each gets memory of its own, so that the cache counts what it holds.
+            self.keep(filter.offset, &Bytes::copy_from_slice(&bytes));
+            self.keep(want.handle.offset, &Bytes::copy_from_slice(&index));
+        }
+        Ok(if self.query(filter, &bytes, hash)? { Asked::Maybe(Some(index)) } else { Asked::Absent })
+    }
+
+    #[inline]
+    fn query(&self, filter: Handle, bytes: &[u8], hash: u64) -> Result<bool> {
+        let parsed = FilterBlock::parse(bytes);
+        let parsed = parsed.map_err(|damage| damage.after(filter.offset).of(self.path()))?;
+        Ok(parsed.is_none_or(|filter| filter.may_contain(hash)))
+    }
+
+    /// Verifies a block that was read.
+    fn open_block(&self, stored: &Bytes, handle: Handle) -> Result<Bytes> {
+        let opened = trailer::verify(stored, self.seed, handle.offset);
+        opened.map_err(|damage| damage.after(handle.offset).of(self.path()))
+    }
+
+    fn keep(&self, offset: u64, bytes: &Bytes) {
+        if let Some((cache, file_id)) = &self.cache {
+            cache.insert(*file_id, offset, bytes.clone());
+        }
+    }
+}
+
+/// What opening has read of the end of a file.
+struct Tail<'a> {
+    file: &'a File,
+    start: u64,
+    /// The bytes from `start` to the footer.
+    before: Bytes,
+    seed: Seed,
+}
+
+impl Tail<'_> {
+    /// A block, verified; read anew when it does not lie in the tail.
+    async fn block(&self, handle: Handle) -> Result<Bytes> {
+        let in_tail = handle.offset.checked_sub(self.start).and_then(|at| {
+            let at = usize::try_from(at).ok()?;
+            let end = at.checked_add(handle.len as usize)?;
+            (end <= self.before.len()).then(|| self.before.slice(at..end))
+        });
+        let stored = match in_tail {
+            Some(stored) => stored,
+            None => read(self.file, handle.offset, handle.len as usize).await?,
+        };
+        let opened = trailer::verify(&stored, self.seed, handle.offset);
+        opened.map_err(|damage| damage.after(handle.offset).of(self.file.path()))
+    }
+}
+
+/// Place of the first meta block of a type.
+fn find(meta: &[Meta], number: MetaType) -> Option<Handle> {
+    meta.iter().find(|meta| meta.number == number as u16).map(|meta| meta.handle)
 }
 
 /// Reads exactly `len` bytes.
@@ -183,6 +316,8 @@ async fn read(file: &File, offset: u64, len: usize) -> Result<Bytes> {
     }
     Ok(bytes)
 }
+
+mod about;
 
 const _: () = assert!(size_of::<Error>() <= 88);
 

@@ -1,22 +1,31 @@
 //! Turns entries into the bytes of a table, piece by piece: no file, no runtime.
 //!
-//! Order in the file: data blocks; after the last data block of each index partition that partition; the upper levels of
-//! the index, the top last; the footer. Memory held: the open data block and index block, one separator a partition, and
-//! the bytes that were not taken yet.
+//! Order in the file: data blocks; after the last data block of each index partition its filter and the partition; the upper
+//! levels of the index, the top last; meta blocks and their list; the footer. Memory held: the open data block and index
+//! block, the hashes of one partition and what its filter is made of (200 KiB), one separator a partition, and the bytes that
+//! were not taken yet.
+//!
+//! Building a filter is put off: it is done by [`TableBuilder::step`] in slices, and whatever is left of it when the next data
+//! block is complete. The bytes are the same either way.
 //!
 //! Format: docs/format/sst.md.
 
 use crate::block_builder::BlockBuilder;
 use crate::error::Result;
 use crate::footer::{Features, Footer};
+use crate::group::Groups;
 use crate::handle::{Handle, Span};
 use crate::index::{Fence, IndexBuilder, is_full, separate};
-use crate::layout::{ID_LEN, TOP_LEN_PINNED};
+use crate::layout::{Codec, ID_LEN, TOP_LEN_PINNED, TRAILER_LEN};
+use crate::meta::Meta;
 use crate::options::{TableInfo, WriterOptions};
+use crate::partition::{Keys, Pending};
+use crate::properties::Properties;
 use crate::trailer;
 use jdb_base::checksum::Seed;
 use jdb_base::pages::PAGE_LEN;
 use jdb_base::{Kind, SeqNo};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Builds one table in memory; what is ready can be [taken](TableBuilder::take) away at any time.
 ///
@@ -41,6 +50,17 @@ pub struct TableBuilder {
     start: u64,
     block: BlockBuilder,
     index: IndexBuilder,
+    /// Hashes for the next filter; `None` when no filters are written.
+    keys: Option<Keys>,
+    /// The partition whose filter is being built.
+    pending: Option<Pending>,
+    /// Length of the last key's group prefix.
+    group_len: Option<usize>,
+    /// Counts groups, when keys have any.
+    groups: Option<Groups>,
+    properties: Properties,
+    /// Meta blocks written so far.
+    metas: Vec<Meta>,
     /// The separators of the partitions so far.
     fences: Vec<Fence>,
     separator: Vec<u8>,
@@ -51,6 +71,7 @@ pub struct TableBuilder {
     seq_max: SeqNo,
     block_count: u64,
     index_len: u64,
+    filter_len: u64,
     padding_len: u64,
 }
 
@@ -61,6 +82,9 @@ impl TableBuilder {
     /// [`Error::Option`](crate::Error::Option) when an option is outside its range.
     pub fn new(id: [u8; ID_LEN], options: WriterOptions) -> Result<Self> {
         options.check()?;
+        let groups = options.group_prefix_len.map(|_| Groups::default());
+        let properties = Properties::new(&options);
+        let keys = options.filter.then(|| Keys::new(xxh3_64(&id)));
         Ok(Self {
             options,
             id,
@@ -69,6 +93,12 @@ impl TableBuilder {
             start: 0,
             block: BlockBuilder::new(),
             index: IndexBuilder::default(),
+            keys,
+            pending: None,
+            group_len: None,
+            groups,
+            properties,
+            metas: Vec::new(),
             fences: Vec::new(),
             separator: Vec::new(),
             handle: Vec::new(),
@@ -78,13 +108,15 @@ impl TableBuilder {
             seq_max: SeqNo::ZERO,
             block_count: 0,
             index_len: 0,
+            filter_len: 0,
             padding_len: 0,
         })
     }
 
     /// Appends an entry, which lies above all before it: key ascending, then sequence descending.
     ///
-    /// Cost: one copy of key and value into the open block, one more when the block is finished.
+    /// Cost: one hash of the key; one copy of key and value into the open block, one more when the block is finished. Whoever
+    /// must not hold the thread for some 300 us now and then calls [`TableBuilder::step`] between entries.
     ///
     /// # Errors
     /// [`Error::OutOfOrder`](crate::Error::OutOfOrder) or [`Error::TooLarge`](crate::Error::TooLarge); the table is then as
@@ -94,11 +126,13 @@ impl TableBuilder {
         let mut shared = self.block.shared(key);
         if !self.block.is_empty() {
             let len_with = self.block.len_with(shared, key, seq, value);
-            if is_full(self.block.len(), len_with, self.options.block_len) {
+            let keys_full = self.keys.as_ref().is_some_and(Keys::is_block_full);
+            if keys_full || is_full(self.block.len(), len_with, self.options.block_len) {
                 self.finish_block(Some(key));
                 shared = 0;
             }
         }
+        self.note(key, seq, kind, value);
         if self.count == 0 {
             self.first_key.extend_from_slice(key);
         }
@@ -107,6 +141,24 @@ impl TableBuilder {
         self.seq_min = self.seq_min.min(seq);
         self.seq_max = self.seq_max.max(seq);
         Ok(())
+    }
+
+    /// Does one slice, a few hundred microseconds, of the work that waits; `true` while more waits. Nothing waits for most
+    /// entries.
+    pub fn step(&mut self) -> bool {
+        let Some(pending) = &mut self.pending else { return false };
+        if pending.job.step() {
+            return true;
+        }
+        self.write_partition();
+        false
+    }
+
+    /// Ends the open data block and index partition, so that [`TableBuilder::step`] can do their work in slices before
+    /// [`TableBuilder::finish`]. Meant for the end of a table, but entries may follow.
+    pub fn close_partition(&mut self) {
+        self.finish_block(None);
+        self.finish_partition();
     }
 
     /// Bytes that are ready to be taken.
@@ -134,17 +186,22 @@ impl TableBuilder {
     /// an upper bound.
     #[must_use]
     pub fn len_so_far(&self) -> u64 {
-        self.offset() + (self.block.len() + self.index.len()) as u64
+        let pending = self.pending.as_ref().map_or(0, |pending| pending.index.len());
+        self.offset() + (self.block.len() + self.index.len() + pending) as u64
     }
 
     /// Completes the table: gives the bytes that were not taken yet, footer included.
     #[must_use]
     pub fn finish(mut self) -> (Vec<u8>, TableInfo) {
-        self.finish_block(None);
-        self.finish_partition();
+        self.close_partition();
+        while self.step() {}
         let (height, top) = self.finish_levels();
         let empty = self.count == 0;
         let (seq_min, seq_max) = if empty { Default::default() } else { (self.seq_min, self.seq_max) };
+        self.write_groups_meta();
+        self.write_properties(seq_min, seq_max);
+        self.write_filters_meta();
+        let meta = self.write_meta_list();
         let footer = Footer {
             height,
             features: Features::default(),
@@ -154,7 +211,7 @@ impl TableBuilder {
             seq_max,
             top,
             block_len: self.options.block_len as u32,
-            meta: Handle::default(),
+            meta,
         };
         let offset = self.offset();
         footer.encode(&mut self.out, offset);
@@ -168,14 +225,56 @@ impl TableBuilder {
             id: self.id,
             block_count: self.block_count,
             index_len: self.index_len,
+            filter_len: self.filter_len,
             padding_len: self.padding_len,
         };
         (self.out, info)
     }
 
+    /// Takes note of the next entry, which the open block is about to get.
+    fn note(&mut self, key: &[u8], seq: SeqNo, kind: Kind, value: &[u8]) {
+        let last = self.block.last().map(|(last, _)| last);
+        let same_key = last == Some(key);
+        let group_len = if same_key { self.group_len } else { self.group_prefix(key).map(<[u8]>::len) };
+        let prefix = group_len.and_then(|len| key.get(..len));
+        let same_group = same_key || prefix == self.group_len.and_then(|len| last?.get(..len));
+        let new_group = prefix.filter(|_| !same_group);
+        if let Some(keys) = &mut self.keys {
+            if self.block.is_empty() && self.count > 0 {
+                keys.begin_block(same_key);
+            }
+            if let Some(prefix) = new_group.filter(|_| self.options.filter_groups) {
+                keys.add_group(prefix);
+            }
+            if !same_key {
+                keys.add(key);
+            }
+        }
+        if let Some(groups) = &mut self.groups {
+            new_group.into_iter().for_each(|prefix| groups.begin(prefix));
+            groups.add(self.block_count, key, seq, kind, value);
+        }
+        self.properties.add(same_key, key, kind, value);
+        self.group_len = group_len;
+        self.write_full_groups();
+    }
+
+    /// The prefix of a key that names its group.
+    fn group_prefix<'a>(&self, key: &'a [u8]) -> Option<&'a [u8]> {
+        let len_of = self.options.group_prefix_len?;
+        key.get(..len_of(key).min(key.len()))
+    }
+
     /// Ends the open data block; `next` is the key of the entry after it.
     fn finish_block(&mut self, next: Option<&[u8]>) {
+        // What waits lies before this block.
+        while self.step() {}
+        if self.keys.as_ref().is_some_and(Keys::is_over) {
+            self.finish_partition();
+            while self.step() {}
+        }
         let Some(last) = self.block.last().filter(|_| !self.block.is_empty()) else { return };
+        let between_keys = next.is_none_or(|next| next != last.0);
         let mut separator = std::mem::take(&mut self.separator);
         let seq = match next {
             Some(next) => separate(last, next, &mut separator),
@@ -185,83 +284,110 @@ impl TableBuilder {
                 last.1
             }
         };
-        self.pad(self.block.len());
-        let start = self.out.len();
-        self.block.finish(&mut self.out);
-        let handle = self.seal(start);
+        let handle = self.write_block();
         self.block_count += 1;
 
         self.handle.clear();
         handle.encode(&mut self.handle);
         self.index.add(&separator, seq, &self.handle);
+        if let Some(prefix) =
+            next.filter(|_| self.options.filter_groups).and_then(|next| self.group_prefix(next))
+            && let Some(keys) = self.keys.as_mut().filter(|_| separator.starts_with(prefix))
+        {
+            // A seek of the next group's prefix leads to this block, whose partition may end here.
+            keys.add_group(prefix);
+        }
         self.separator = separator;
-        if self.index.is_full(self.options.index_len) {
+        let index_len = self.options.index_len;
+        let is_over = match &mut self.keys {
+            None => self.index.is_full(index_len),
+            Some(keys) => {
+                let is_full = keys.end_block() || self.index.is_full(index_len);
+                is_full && (between_keys || self.index.len() >= 2 * index_len)
+            }
+        };
+        if is_over {
             self.finish_partition();
         }
     }
 
-    /// Ends the open index partition.
+    /// Writes the open data block.
+    fn write_block(&mut self) -> Handle {
+        #[cfg(feature = "lz4")]
+        if self.options.codec == Codec::Lz4 {
+            return self.write_block_lz4();
+        }
+        self.pad(self.block.len());
+        let start = self.out.len();
+        self.block.finish(&mut self.out);
+        self.seal(start, Codec::Plain)
+    }
+
+    /// Writes the open data block, compressed if that makes it shorter.
+    #[cfg(feature = "lz4")]
+    fn write_block_lz4(&mut self) -> Handle {
+        let plain_len = self.block.len();
+        let mut body = Vec::with_capacity(plain_len);
+        self.block.finish(&mut body);
+        let compressed = crate::lz4::compress(&body);
+        let codec = if compressed.is_some() { Codec::Lz4 } else { Codec::Plain };
+        self.pad(compressed.as_ref().map_or(plain_len, |compressed| compressed.len() + TRAILER_LEN));
+        let start = self.out.len();
+        self.out.extend_from_slice(&compressed.unwrap_or(body));
+        self.seal(start, codec)
+    }
+
+    /// Ends the open index partition; [`TableBuilder::step`] writes it.
     fn finish_partition(&mut self) {
-        let mut index = std::mem::take(&mut self.index);
-        if let Some(fence) = self.write_index(&mut index) {
-            self.fences.push(fence);
+        if self.index.is_empty() {
+            return;
         }
-        self.index = index;
-    }
-
-    /// Writes the levels above the partitions; gives the height of the whole index and its top.
-    fn finish_levels(&mut self) -> (u8, Handle) {
-        let mut fences = std::mem::take(&mut self.fences);
-        let mut height = 2;
-        if fences.is_empty() {
-            return (0, Handle::default());
-        }
-        loop {
-            let mut block = IndexBuilder::default();
-            let top_len = self.options.top_len;
-            // Two separators are always a top, however long: a level between would not make it shorter.
-            if fences.len() <= 2 || fits(&fences, top_len) {
-                for fence in &fences {
-                    self.add_fence(&mut block, fence);
-                }
-                let top = self.write_index(&mut block).map(|fence| fence.span.index());
-                return (height, top.unwrap_or_default());
-            }
-            let mut above = Vec::new();
-            for fence in &fences {
-                self.add_fence(&mut block, fence);
-                if block.is_full(self.options.index_len) {
-                    above.extend(self.write_index(&mut block));
-                }
-            }
-            above.extend(self.write_index(&mut block));
-            fences = above;
-            height += 1;
+        while self.step() {}
+        let index = std::mem::take(&mut self.index);
+        let hashes = self.keys.as_mut().map(Keys::take).unwrap_or_default();
+        self.pending = Some(Pending::new(index, hashes, self.options.filter_groups));
+        if self.keys.is_none() {
+            self.write_partition();
         }
     }
 
-    fn add_fence(&mut self, block: &mut IndexBuilder, fence: &Fence) {
-        self.handle.clear();
-        fence.span.encode(&mut self.handle);
-        block.add(&fence.key, fence.seq, &self.handle);
+    /// Writes the partition whose filter is complete, and the filter directly before it.
+    fn write_partition(&mut self) {
+        let Some(Pending { mut index, mut job }) = self.pending.take() else { return };
+        let filter = std::mem::take(&mut job.body);
+        let fence = self.write_index(&mut index, &filter);
+        self.fences.extend(fence);
+        if let Some(keys) = &mut self.keys {
+            keys.give_back(job.into_hashes());
+        }
     }
 
-    fn write_index(&mut self, index: &mut IndexBuilder) -> Option<Fence> {
+    /// Writes an index block, and before it its filter, if there is one.
+    fn write_index(&mut self, index: &mut IndexBuilder, filter: &[u8]) -> Option<Fence> {
         if index.is_empty() {
             return None;
         }
-        self.pad(index.len());
+        // Both are read at once, so they are placed as one.
+        let filter_len = if filter.is_empty() { 0 } else { filter.len() + TRAILER_LEN };
+        self.pad(filter_len + index.len());
+        let offset = self.offset();
+        if !filter.is_empty() {
+            let start = self.out.len();
+            self.out.extend_from_slice(filter);
+            self.seal(start, Codec::Plain);
+            self.filter_len += filter_len as u64;
+        }
         let start = self.out.len();
         let (key, seq) = index.finish(&mut self.out)?;
-        let handle = self.seal(start);
-        self.index_len += u64::from(handle.len);
-        Some(Fence { key, seq, span: Span { offset: handle.offset, filter_len: 0, len: handle.len } })
+        let len = self.seal(start, Codec::Plain).len;
+        self.index_len += u64::from(len);
+        Some(Fence { key, seq, span: Span { offset, filter_len: filter_len as u32, len } })
     }
 
     /// Adds the trailer to the block that begins at `start` of `out`.
-    fn seal(&mut self, start: usize) -> Handle {
+    fn seal(&mut self, start: usize, codec: Codec) -> Handle {
         let offset = self.start + start as u64;
-        trailer::seal(&mut self.out, start, self.options.codec, self.seed, offset);
+        trailer::seal(&mut self.out, start, codec, self.seed, offset);
         Handle { offset, len: (self.out.len() - start) as u32 }
     }
 
@@ -277,21 +403,6 @@ impl TableBuilder {
     }
 }
 
-/// Whether a block of these separators stays within `len`.
-fn fits(fences: &[Fence], len: usize) -> bool {
-    let mut block = IndexBuilder::default();
-    let mut handle = Vec::new();
-    for fence in fences {
-        handle.clear();
-        fence.span.encode(&mut handle);
-        block.add(&fence.key, fence.seq, &handle);
-        if block.len() > len {
-            return false;
-        }
-    }
-    true
-}
-
 /// Bytes of zeros to put before a block of `len` bytes at `offset`.
 ///
 /// A block of up to a page never straddles a border. A longer one starts a page only when that saves a page and costs at
@@ -302,6 +413,8 @@ fn padding(offset: u64, len: usize) -> usize {
     let gap = PAGE_LEN - within;
     if saves && (len <= PAGE_LEN || gap <= len / 16) { gap } else { 0 }
 }
+
+mod tail;
 
 const _: () = assert!(TOP_LEN_PINNED > PAGE_LEN);
 

@@ -1,5 +1,6 @@
 //! What the tests of this crate share: chance from a seed, tables in memory, a driver for walks, a model.
 
+use crate::filter::{FilterBlock, filter_hash};
 use crate::footer::Footer;
 use crate::layout::FOOTER_LEN;
 use crate::lookup::{Found, Lookup};
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use jdb_base::key::entry_order;
 use jdb_base::{Kind, SeqNo};
 use std::cmp::Ordering;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Numbers from a seed.
 pub(crate) struct Rng(pub(crate) u64);
@@ -143,6 +145,9 @@ impl Table {
     pub(crate) fn get(&self, key: &[u8], seq: SeqNo) -> Result<Option<Row>, Damage> {
         let (lookup, mut want) = Lookup::new(&self.footer, self.limit, key, seq);
         while let Some(next) = want {
+            if self.ask(next, key)? == Some(false) {
+                return Ok(None);
+            }
             match lookup.look(next, &self.load(next)?)? {
                 Found::Below(below) => want = Some(below),
                 Found::Answer(entry) => {
@@ -156,6 +161,14 @@ impl Table {
             }
         }
         Ok(None)
+    }
+
+    /// What the filter before a block says of a key; `None` without a filter.
+    pub(crate) fn ask(&self, want: Want, key: &[u8]) -> Result<Option<bool>, Damage> {
+        let Some(handle) = want.filter() else { return Ok(None) };
+        let body = self.load(Want { handle, ..want })?;
+        let filter = FilterBlock::parse(&body).map_err(|damage| damage.after(handle.offset))?;
+        Ok(filter.map(|filter| filter.may_contain(filter_hash(key, xxh3_64(&self.footer.id)))))
     }
 
     /// All rows, forward or backward.

@@ -23,6 +23,17 @@ pub struct Want {
     pub level: usize,
     /// Where the block lies.
     pub handle: Handle,
+    /// Length of the filter block that lies directly before it, trailer included; 0 for none. A walk needs no filter.
+    pub filter_len: u32,
+}
+
+impl Want {
+    /// The place of the filter block before it; `None` when there is none.
+    #[must_use]
+    pub fn filter(self) -> Option<Handle> {
+        let offset = self.handle.offset.checked_sub(u64::from(self.filter_len))?;
+        (self.filter_len > 0).then_some(Handle { offset, len: self.filter_len })
+    }
 }
 
 /// Where a walk is.
@@ -210,7 +221,7 @@ impl Walk {
                 Ok(None)
             }
             Some(level) if level.offset.is_some() => self.descend(0),
-            Some(_) => Ok(Some(Want { level: 0, handle: self.top })),
+            Some(_) => Ok(Some(Want { level: 0, handle: self.top, filter_len: 0 })),
         }
     }
 
@@ -239,10 +250,10 @@ impl Walk {
                 self.place = Place::On;
                 return Ok(None);
             }
-            let handle = self.child(level)?;
+            let want = self.child(level)?;
             level += 1;
-            if self.levels.get(level).is_none_or(|below| below.offset != Some(handle.offset)) {
-                return Ok(Some(Want { level, handle }));
+            if self.levels.get(level).is_none_or(|below| below.offset != Some(want.handle.offset)) {
+                return Ok(Some(want));
             }
         }
     }
@@ -255,11 +266,11 @@ impl Walk {
             let Some(at) = self.levels.get_mut(level) else { break };
             let moved = if back { at.cursor.prev() } else { at.cursor.next() };
             if moved.map_err(|damage| self.lose_at(level, damage))? {
-                let handle = self.child(level)?;
-                if self.levels.get(level + 1).is_some_and(|below| below.offset == Some(handle.offset)) {
+                let want = self.child(level)?;
+                if self.levels.get(level + 1).is_some_and(|below| below.offset == Some(want.handle.offset)) {
                     return self.descend(level + 1);
                 }
-                return Ok(Some(Want { level: level + 1, handle }));
+                return Ok(Some(want));
             }
         }
         self.place = if back { Place::Before } else { Place::After };
@@ -267,15 +278,15 @@ impl Walk {
     }
 
     /// The block that the entry of an index level leads to.
-    fn child(&mut self, level: usize) -> Result<Handle, Damage> {
+    fn child(&mut self, level: usize) -> Result<Want, Damage> {
         let (limit, to_data) = (self.limit, level + 2 == self.levels.len());
         let cursor = self.levels.get(level).map(|at| &at.cursor);
         let Some((cursor, entry)) = cursor.and_then(|cursor| Some((cursor, cursor.entry()?))) else {
-            return Ok(Handle::default());
+            return Ok(Want { level: level + 1, handle: Handle::default(), filter_len: 0 });
         };
-        let handle = child_handle(entry.kind, entry.value, to_data, limit);
+        let want = child_want(entry.kind, entry.value, level + 1, to_data, limit);
         let value_at = cursor.value_at() as u64;
-        handle.map_err(|damage| self.lose_at(level, damage.after(value_at)))
+        want.map_err(|damage| self.lose_at(level, damage.after(value_at)))
     }
 
     #[cold]
@@ -292,12 +303,24 @@ impl Walk {
     }
 }
 
-/// Reads the value of an index entry. Other kinds than `Inline` are kept for other ways to lead to a block.
-pub(crate) fn child_handle(kind: Kind, value: &[u8], to_data: bool, limit: u64) -> Result<Handle, Damage> {
+/// Reads the value of an index entry, which leads to a block of `level`. Other kinds than `Inline` are kept for other ways
+/// to lead to a block.
+pub(crate) fn child_want(
+    kind: Kind,
+    value: &[u8],
+    level: usize,
+    to_data: bool,
+    limit: u64,
+) -> Result<Want, Damage> {
     if kind != Kind::Inline {
         return Err(Damage::unsupported("kind of an index entry", 0, u64::from(kind.to_u8())));
     }
-    if to_data { Handle::decode(value, limit) } else { Span::decode(value, limit).map(Span::index) }
+    if to_data {
+        return Ok(Want { level, handle: Handle::decode(value, limit)?, filter_len: 0 });
+    }
+    let span = Span::decode(value, limit)?;
+    Ok(Want { level, handle: span.index(), filter_len: span.filter_len })
 }
+
 #[cfg(test)]
 mod tests;

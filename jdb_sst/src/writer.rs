@@ -6,6 +6,7 @@ use crate::options::{TableInfo, WriterOptions};
 use crate::table_builder::TableBuilder;
 use jdb_base::{Kind, SeqNo};
 use jdb_io::plant::{Plant, planted};
+use jdb_io::task::yield_now;
 use jdb_io::{Disk, File, Mode};
 use std::path::Path;
 
@@ -14,7 +15,8 @@ const CHUNK_LEN: usize = 256 << 10;
 
 /// Writes one table: entries in ascending order, then [`SstWriter::finish`].
 ///
-/// Memory: the open data block and index block, one separator per 4 KiB of index, and up to 256 KiB of finished blocks. A
+/// Memory: the open data block and index block, one separator per partition of the index, up to 256 KiB of finished blocks,
+/// and 200 KiB for filters. Filters are built in slices of a few hundred microseconds; between them other tasks run. A
 /// writer that is dropped before it is finished leaves a file without a footer, which does not open; the caller removes it.
 ///
 /// After a failed write, or one whose future was dropped, every later call gives [`Error::Failed`].
@@ -43,7 +45,7 @@ impl SstWriter {
 
     /// Appends an entry, which must lie above all before it: key ascending, then sequence descending.
     ///
-    /// Suspends only when 256 KiB are ready to be written.
+    /// Suspends only when 256 KiB are ready to be written, or after a slice of a filter's work, about once in 4 Ki keys.
     ///
     /// # Errors
     /// [`Error::OutOfOrder`] and [`Error::TooLarge`]: the entry is left out, the writer goes on. [`Error::Io`] and
@@ -53,6 +55,7 @@ impl SstWriter {
             return Err(self.failure());
         }
         self.builder.append(key, seq, kind, value).map_err(|error| self.with_path(error))?;
+        self.do_steps().await;
         if self.builder.ready_len() >= CHUNK_LEN {
             let spare = std::mem::take(&mut self.spare);
             let ready = self.builder.take(spare);
@@ -81,6 +84,8 @@ impl SstWriter {
         if self.failed {
             return Err(self.failure());
         }
+        self.builder.close_partition();
+        self.do_steps().await;
         let builder =
             std::mem::replace(&mut self.builder, TableBuilder::new([0; ID_LEN], WriterOptions::default())?);
         let (rest, info) = builder.finish();
@@ -89,6 +94,13 @@ impl SstWriter {
             self.file.sync().await?;
         }
         Ok(info)
+    }
+
+    /// Does the work that waits, in slices. Dropped in the middle, it goes on with the next entry.
+    async fn do_steps(&mut self) {
+        while self.builder.step() {
+            yield_now().await;
+        }
     }
 
     /// Writes `data` behind what was written, in chunks, and keeps its buffer.

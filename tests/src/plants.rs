@@ -79,6 +79,13 @@ const HUNTS: &[Hunt] = &[
     test(Plant::NoRise, "jdb_val: rules_left_out_are_noticed_by_the_tests_above"),
     test(Plant::NoKeyCheck, "jdb_val: rules_left_out_are_noticed_by_the_tests_above"),
     test(Plant::AppendToOldManifest, "jdb_ns manifest: the file of another life is not appended to"),
+    // No whole database compacts yet.
+    test(Plant::TombstoneDroppedEarly, "jdb_lsm compaction: every_planted_bug_is_found"),
+    test(Plant::SnapshotIgnored, "jdb_lsm compaction: every_planted_bug_is_found"),
+    test(Plant::CutInsideKey, "jdb_lsm compaction: every_planted_bug_is_found"),
+    test(Plant::SwallowReadError, "jdb_lsm compaction: every_planted_bug_is_found"),
+    test(Plant::DropSeqAtEnd, "jdb_lsm compaction: every_planted_bug_is_found"),
+    test(Plant::ShadowBeforeDrops, "jdb_lsm compaction: every_planted_bug_is_found"),
     nobody(Plant::StaleEdit, "the flusher alone adds and removes tables until there is compaction"),
     nobody(Plant::ReadInTwoSteps, "no entry leaves a Version until there is compaction"),
 ];

@@ -98,6 +98,83 @@ fn cached_blocks_are_read_once() {
 }
 
 #[test]
+fn absent_keys_cost_the_filter_and_no_data_block() {
+    on_disk(async |disk, path| {
+        let rows: Vec<Row> = (0..10_000u32).map(|i| Row::new(&(2 * i).to_be_bytes(), 3, &[1; 12])).collect();
+        put(&disk, &path, &build(&rows, WriterOptions::default()).0).await;
+        let cache = Rc::new(BlockCache::new(8 << 20));
+        for cached in [false, true] {
+            let file = disk.open(&path, Mode::Read).await.unwrap();
+            let cache = cached.then(|| (Rc::clone(&cache), cache.next_file_id()));
+            let reader = SstReader::open(file, cache).await.unwrap();
+            assert!(reader.may_contain(&0u32.to_be_bytes()).await.unwrap());
+            let before = disk.counters().reads;
+            let (mut passed, count) = (0, 1000u32);
+            for i in 0..count {
+                let key = (1 + 2 * i * 7).to_be_bytes();
+                assert!(reader.get(&key, SeqNo::MAX).await.unwrap().is_none());
+                passed += u64::from(reader.may_contain(&key).await.unwrap());
+            }
+            assert!(passed < 15, "{passed} of {count} passed the filter");
+            let reads = disk.counters().reads - before;
+            // Without a cache: filter and index in one read for each question. With it: each once.
+            let most = if cached { 10 + passed } else { 2 * u64::from(count) + passed };
+            assert!(reads <= most, "{reads} reads, {passed} passed");
+            let before = disk.counters().reads;
+            let got = reader.get(&rows[5_000].key, SeqNo::MAX).await.unwrap().unwrap();
+            assert_eq!(got.value, rows[5_000].value);
+            let reads = disk.counters().reads - before;
+            assert_eq!(reads, if cached { 1 } else { 2 }, "filter and partition come with one read");
+            assert!(!reader.may_contain(b"\xff").await.unwrap(), "beyond the last key");
+        }
+    });
+}
+
+#[test]
+fn filters_that_are_not_understood_say_maybe_and_damaged_ones_are_errors() {
+    on_disk(async |disk, path| {
+        let rows: Vec<Row> = (0..1000u32).map(|i| Row::new(&i.to_be_bytes(), 3, &[1; 12])).collect();
+        let (good, _) = build(&rows, WriterOptions::default());
+        let sections = crate::dump(&good).unwrap().sections;
+        let place = |name| {
+            let section = sections.iter().find(|section| section.name == name).unwrap();
+            (section.offset as usize, section.len as usize)
+        };
+        let seed =
+            Footer::decode(good.last_chunk().unwrap(), (good.len() - FOOTER_LEN) as u64).unwrap().seed();
+        for (name, at, sealed) in
+            [("filter", 0, true), ("filter", 1, true), ("meta filters", 0, true), ("filter", 50, false)]
+        {
+            let (start, len) = place(name);
+            let mut bytes = good.clone();
+            bytes[start + at] = 0x82;
+            if sealed {
+                let mut block = bytes[start..start + len - crate::layout::TRAILER_LEN].to_vec();
+                trailer::seal(&mut block, 0, Codec::Plain, seed, start as u64);
+                bytes[start..start + len].copy_from_slice(&block);
+            }
+            put(&disk, &path, &bytes).await;
+            let reader = read_open(&disk, &path).await.unwrap();
+            for key in [500u32, 5000] {
+                let got = reader.get(&key.to_be_bytes(), SeqNo::MAX).await;
+                let maybe = reader.may_contain(&key.to_be_bytes()).await;
+                match sealed {
+                    true => {
+                        assert_eq!(got.unwrap().is_some(), key < 1000, "{name}");
+                        assert!(key > 1000 || maybe.unwrap());
+                    }
+                    false if key < 1000 => {
+                        assert!(matches!(got, Err(Error::Corrupt { what: "block checksum", .. })), "{got:?}");
+                        assert!(maybe.is_err());
+                    }
+                    false => assert!(got.unwrap().is_none(), "the top index knows"),
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn cursor_agrees_with_model_on_disk() {
     on_disk(async |disk, path| {
         let rows = random_rows(&mut Rng(3), 2000);
@@ -225,7 +302,8 @@ fn cut_files_do_not_open() {
 
 /// A table whose footer, and list of meta blocks, are made anew.
 fn forged(metas: &[Meta], change: impl FnOnce(&mut Footer)) -> Vec<u8> {
-    let (mut bytes, _) = build(&[Row::new(b"k", 1, b"v")], WriterOptions::default());
+    let (mut bytes, _) =
+        build(&[Row::new(b"k", 1, b"v")], WriterOptions { properties: false, ..WriterOptions::default() });
     let limit = bytes.len() - FOOTER_LEN;
     let mut footer = Footer::decode(bytes.last_chunk().unwrap(), limit as u64).unwrap();
     bytes.truncate(limit);

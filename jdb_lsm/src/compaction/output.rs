@@ -1,0 +1,75 @@
+//! One table that a compaction writes.
+
+use crate::error::Result;
+use crate::table::TableMeta;
+use crate::weigh::Sample;
+use jdb_base::{Kind, SeqNo};
+use jdb_io::Disk;
+use jdb_sst::{SstWriter, WriterOptions};
+use std::path::Path;
+
+#[derive(Debug)]
+pub(super) struct Output {
+    number: u32,
+    writer: SstWriter,
+    sample: Sample,
+    tombstones: u64,
+    /// Below every drop that a read point kept from being applied to an entry of this table.
+    drop_seq_max: SeqNo,
+}
+
+impl Output {
+    pub(super) async fn create(
+        disk: &Disk,
+        number: u32,
+        path: &Path,
+        options: WriterOptions,
+    ) -> Result<Self> {
+        let writer = SstWriter::create(disk, path, options).await?;
+        Ok(Self { number, writer, sample: Sample::default(), tombstones: 0, drop_seq_max: SeqNo::MAX })
+    }
+
+    pub(super) fn len_so_far(&self) -> u64 {
+        self.writer.len_so_far()
+    }
+
+    pub(super) fn last_key(&self) -> &[u8] {
+        self.sample.last()
+    }
+
+    /// Appends an entry that allows drop sequences up to `drop_seq_max`.
+    pub(super) async fn append(
+        &mut self,
+        key: &[u8],
+        seq: SeqNo,
+        kind: Kind,
+        value: &[u8],
+        drop_seq_max: SeqNo,
+    ) -> Result<()> {
+        self.writer.append(key, seq, kind, value).await?;
+        self.sample.add(key);
+        self.tombstones += u64::from(kind == Kind::Tombstone);
+        self.drop_seq_max = self.drop_seq_max.min(drop_seq_max);
+        Ok(())
+    }
+
+    /// Writes the rest and syncs the file; gives the sample of its keys as well. `start` is the newest sequence at the start of the compaction.
+    pub(super) async fn finish(self, start: SeqNo) -> Result<(TableMeta, Sample)> {
+        let info = self.writer.finish().await?;
+        let meta = TableMeta {
+            number: self.number,
+            len: info.len,
+            count: info.count,
+            first_key: info.first_key,
+            last_key: info.last_key,
+            seq_min: info.seq_min,
+            seq_max: info.seq_max,
+            drop_seq: start.min(self.drop_seq_max),
+            judged_seq: start,
+            id: info.id,
+            tombstones: self.tombstones,
+            hidden_len: 0,
+        };
+        Ok((meta, self.sample))
+    }
+}
