@@ -13,6 +13,8 @@ use std::hash::BuildHasherDefault;
 
 /// What a block is taken to be long when tables are sized; being wrong by an order of magnitude costs little.
 const BLOCK_LEN_TYPICAL: u64 = 4096;
+/// Bytes that a block costs besides its own.
+const BLOCK_COST: u64 = 136;
 
 /// A cache of blocks that holds at most so many bytes of them, those used often rather than those seen once (a modified
 /// CLOCK-Pro, as `quick_cache` has it). One thread; share it in an `Rc`.
@@ -90,6 +92,12 @@ impl BlockCache {
     #[must_use]
     pub fn len(&self) -> u64 {
         self.blocks.borrow().weight()
+    }
+
+    /// Bytes that it holds: the blocks, and what it needs for each.
+    #[must_use]
+    pub fn memory_len(&self) -> u64 {
+        self.len() + self.count() as u64 * BLOCK_COST
     }
 
     /// Whether no block is held.

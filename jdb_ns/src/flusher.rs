@@ -42,16 +42,17 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             Ok(()) => {
                 written = None;
                 shard.closed.borrow_mut().pop_front();
+                let memtable = Rc::downgrade(&closed.memtable);
                 free(closed.memtable).await;
                 *shard.flush_error.borrow_mut() = None;
                 shard.count(|counts| counts.flushes += 1);
-                shard.flushed.notify();
+                shard.account.freed(memtable, closed.memory_len);
                 shard.reserve.restore().await;
             }
             Err(error) if error.is_no_space() && shard.reserve.give_up().await => {}
             Err(error) => {
                 *shard.flush_error.borrow_mut() = Some(error);
-                shard.flushed.notify();
+                shard.account.tell_all();
                 if shard.stopping.get() {
                     break;
                 }
@@ -60,7 +61,7 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             }
         }
     }
-    shard.flushed.notify();
+    shard.account.tell_all();
 }
 
 /// Gives a memtable's memory back chunk by chunk, unless a reader still holds it.
@@ -109,7 +110,7 @@ impl Shard {
         self.commit_edit(&mut manifest, &edit).await?;
         let table = written.map(|flushed| {
             let path = FileName::Table(flushed.meta.number).path(&self.dir);
-            Rc::new(Table::new(&self.disk, path, flushed.meta, Some(self.cache.clone())))
+            Rc::new(Table::new(&self.disk, path, flushed.meta, Some(self.cache.clone()), &self.handles))
         });
         // Nothing is awaited between the commit and its publication.
         if let Some(sealed) = edit.segments_sealed.iter().map(|segment| segment.number).max() {
@@ -126,6 +127,7 @@ impl Shard {
 
     /// The table's file, durable with its name; `None` for a memtable without entries.
     async fn write_table(&self, closed: &ClosedMemtable) -> Result<Option<Flushed>> {
+        let _under_way = self.account.begin_flush().await;
         let number = self.take_number();
         let path = FileName::Table(number).path(&self.dir);
         let options = WriterOptions { block_len: self.settings.block_len, ..WriterOptions::default() };

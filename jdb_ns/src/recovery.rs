@@ -18,7 +18,7 @@ use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
 use jdb_base::{Kind, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Event;
-use jdb_io::{BlockCache, Disk, EntryKind, Mode};
+use jdb_io::{BlockCache, Disk, EntryKind, Handles, Mode};
 use jdb_lsm::{Table, TableMeta, Tree};
 use jdb_val::{Checkpoint, LogConfig, LogPos, Record, RecordKind, Recovery, Sealed, ValueLog};
 use std::cell::{Cell, RefCell};
@@ -39,6 +39,7 @@ pub(crate) struct Place {
     pub(crate) account: Rc<Account>,
     pub(crate) reserve: Rc<Reserve>,
     pub(crate) cache: Rc<BlockCache>,
+    pub(crate) handles: Rc<Handles>,
 }
 
 /// Opens a shard and brings back everything that its log holds.
@@ -46,7 +47,7 @@ pub(crate) struct Place {
 /// # Errors
 /// Damage to what was durable, named by file and offset; the disk's errors.
 pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Shard>> {
-    let Place { index, dir, disk, secret, segment_len, recovery, account, reserve, cache } = place;
+    let Place { index, dir, disk, secret, segment_len, recovery, account, reserve, cache, handles } = place;
     let mode = if settings.read_only { Mode::Read } else { Mode::ReadWrite };
     let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index), mode).await?;
     let mut manifest = Manifest { file: loaded.file, state: loaded.state };
@@ -63,9 +64,9 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         segment_len,
         recovery,
         read_only: settings.read_only,
-        ..LogConfig::default()
+        handles: handles.clone(),
     };
-    let tree = Tree::new(levels(&disk, &dir, &state, &cache));
+    let tree = Tree::new(levels(&disk, &dir, &state, &cache, &handles));
     let mut drops = DropMap::default();
     for drop in state.drops.values() {
         drops.add(*drop);
@@ -114,6 +115,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         account: account.clone(),
         reserve,
         cache,
+        handles,
         log,
         tree,
         drops: RefCell::new(Rc::new(drops)),
@@ -203,13 +205,19 @@ async fn check_tables(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
 }
 
 /// The tables of the MANIFEST by level: level 0 from new to old, deeper ones by key.
-fn levels(disk: &Disk, dir: &Path, state: &State, cache: &Rc<BlockCache>) -> Vec<Vec<Rc<Table>>> {
+fn levels(
+    disk: &Disk,
+    dir: &Path,
+    state: &State,
+    cache: &Rc<BlockCache>,
+    handles: &Rc<Handles>,
+) -> Vec<Vec<Rc<Table>>> {
     let depth = state.tables.values().map(|table| usize::from(table.level) + 1).max().unwrap_or(0);
     let mut levels = vec![Vec::new(); depth];
     for table in state.tables.values() {
         let path = FileName::Table(table.number).path(dir);
         if let Some(level) = levels.get_mut(usize::from(table.level)) {
-            level.push(Rc::new(Table::new(disk, path, table_meta(table), Some(cache.clone()))));
+            level.push(Rc::new(Table::new(disk, path, table_meta(table), Some(cache.clone()), handles)));
         }
     }
     for (depth, level) in levels.iter_mut().enumerate() {

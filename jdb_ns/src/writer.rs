@@ -108,7 +108,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Waits until the sequences that a power cut may take fit below the next life's start, and until the flusher keeps up.
+    /// Waits until the sequences that a power cut may take fit below the next life's start, and until flushes keep up.
     async fn wait_for_room(&self) -> Room {
         let start = self.disk.now();
         let mut waited = false;
@@ -125,7 +125,7 @@ impl Shard {
                 if self.sync_error.borrow().is_some() {
                     return Room::None;
                 }
-            } else if self.closed.borrow().len() >= CLOSED_COUNT_MAX && self.flush_error.borrow().is_none() {
+            } else if self.waits_for_flush() {
                 waited = true;
                 self.flushed.wait().await;
             } else {
@@ -137,6 +137,12 @@ impl Shard {
             self.count(|counts| counts.stalled += stalled);
         }
         Room::Ready
+    }
+
+    /// Whether too many closed memtables wait here, or all shards' memtables hold too much, and a flush is to change that.
+    fn waits_for_flush(&self) -> bool {
+        let many = self.closed.borrow().len() >= CLOSED_COUNT_MAX && self.flush_error.borrow().is_none();
+        many || (self.account.is_full() && self.account.will_free())
     }
 
     /// Whether this many operations may be unsynced: a power cut may take them all, and the next life must start above.
@@ -211,7 +217,8 @@ impl Shard {
             return Some(Error::NoSpace { path: self.dir.clone() });
         }
         let error = self.flush_error.borrow();
-        error.as_ref().filter(|_| self.closed.borrow().len() >= CLOSED_COUNT_MAX).map(Error::again)
+        let full = self.closed.borrow().len() >= CLOSED_COUNT_MAX || self.account.is_full();
+        error.as_ref().filter(|_| full).map(Error::again)
     }
 
     /// [`Shard::start_life`], with the room that is kept for a full disk.

@@ -21,7 +21,7 @@ use jdb_base::{SeqNo, ValuePtr};
 use jdb_io::observe;
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::yield_now;
-use jdb_io::{File, Mode};
+use jdb_io::{File, Held, Mode};
 
 /// Longest batch in bytes as records: 3 GiB, 2 GiB of keys and values and what 1 Mi records take besides.
 pub const BATCH_RECORDS_LEN_MAX: u64 = 3 << 30;
@@ -322,6 +322,7 @@ impl ValueLog {
                 seq_min,
                 seq_max: last,
                 file: Some(file),
+                read_from: Held::new(&self.config.handles),
                 named: false,
             };
             state.segments.insert(header.number, segment);
