@@ -186,7 +186,15 @@ impl Stage {
 
 /// What the database accounts for.
 fn parts(stats: &Stats) -> String {
-    format!("memtables {:.1} MiB, blocks {:.1} MiB", mib(stats.memtable_len as u64), mib(stats.cache_len))
+    let parts = [
+        ("memtables", stats.memtable_len as u64),
+        ("closed ones", stats.closed_memtable_len as u64),
+        ("blocks", stats.cache_len),
+        ("handles", stats.handles_len as u64),
+    ];
+    let sum = parts.iter().map(|(_, len)| len).sum();
+    let parts: Vec<_> = parts.iter().map(|(name, len)| format!("{name} {:.1}", mib(*len))).collect();
+    format!("{} of {:.1} MiB accounted for; {} handles", parts.join(" + "), mib(sum), stats.handle_count)
 }
 
 fn mib(len: u64) -> f64 {
