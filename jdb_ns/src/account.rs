@@ -15,6 +15,14 @@ use std::rc::{Rc, Weak};
 /// Nobody waits below this: one chunk of a memtable.
 const FULL_LEN_MIN: usize = 256 << 10;
 
+/// What a memtable holds counts from here on; below only what is in use, so that small limits mean something.
+const HELD_LEN_MIN: usize = 64 << 10;
+
+/// Bytes that a memtable counts for.
+pub(crate) fn memory_len(memtable: &Memtable) -> usize {
+    Some(memtable.held_len()).filter(|&held| held > HELD_LEN_MIN).unwrap_or_else(|| memtable.arena_len())
+}
+
 /// Totals over the shards of a database.
 #[derive(Debug)]
 pub(crate) struct Account {

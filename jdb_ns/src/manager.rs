@@ -18,6 +18,7 @@ use futures::future::{join_all, try_join_all};
 use jdb_base::{NsId, key};
 use jdb_io::{BlockCache, Disk, Handles, Lock};
 use jdb_val::{Op, Recovery};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -77,6 +78,7 @@ impl Manager {
         let reserve = Rc::new(Reserve::open(&disk, &options.dir, options.reserve_len).await?);
         let cache = Rc::new(BlockCache::new(budget.cache_len as u64));
         let handles = Rc::new(Handles::new(options.descriptors, budget.handles_len));
+        let log_buffer = Rc::<RefCell<Vec<u8>>>::default();
         let settings = Settings {
             inline_max: options.inline_max,
             sync_interval: options.sync_interval,
@@ -97,6 +99,7 @@ impl Manager {
                 reserve: reserve.clone(),
                 cache: cache.clone(),
                 handles: handles.clone(),
+                log_buffer: log_buffer.clone(),
             };
             open_shard(place, settings.clone())
         }))

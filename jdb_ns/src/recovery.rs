@@ -8,7 +8,7 @@
 //! Cost follows the unflushed log: no table and no footer is opened. Every open is treated as unclean, and opening writes
 //! nothing, so that it needs no space and can be cut at any point, again and again.
 
-use crate::account::Account;
+use crate::account::{self, Account};
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
@@ -40,6 +40,7 @@ pub(crate) struct Place {
     pub(crate) reserve: Rc<Reserve>,
     pub(crate) cache: Rc<BlockCache>,
     pub(crate) handles: Rc<Handles>,
+    pub(crate) log_buffer: Rc<RefCell<Vec<u8>>>,
 }
 
 /// Opens a shard and brings back everything that its log holds.
@@ -47,7 +48,19 @@ pub(crate) struct Place {
 /// # Errors
 /// Damage to what was durable, named by file and offset; the disk's errors.
 pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Shard>> {
-    let Place { index, dir, disk, secret, segment_len, recovery, account, reserve, cache, handles } = place;
+    let Place {
+        index,
+        dir,
+        disk,
+        secret,
+        segment_len,
+        recovery,
+        account,
+        reserve,
+        cache,
+        handles,
+        log_buffer,
+    } = place;
     let mode = if settings.read_only { Mode::Read } else { Mode::ReadWrite };
     let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index), mode).await?;
     let mut manifest = Manifest { file: loaded.file, state: loaded.state };
@@ -65,6 +78,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         recovery,
         read_only: settings.read_only,
         handles: handles.clone(),
+        buffer: log_buffer,
     };
     let tree = Tree::new(levels(&disk, &dir, &state, &cache, &handles));
     let mut drops = DropMap::default();
@@ -151,7 +165,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     });
     account.add_shard(Rc::downgrade(&shard));
     if recovered.replayed_len > 0 {
-        shard.grew(memtable.arena_len(), recovered.replayed_len);
+        shard.grew(account::memory_len(&memtable), recovered.replayed_len);
     }
     Ok(shard)
 }

@@ -127,7 +127,7 @@ pub(crate) enum Life {
 /// The memtable that takes entries now.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct ActiveMemtable {
-    /// Bytes of its arena at the last look.
+    /// Bytes that it counted for at the last look.
     pub(crate) memory_len: usize,
     /// Bytes of log that only it covers.
     pub(crate) log_len: u64,

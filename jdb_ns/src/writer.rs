@@ -3,6 +3,7 @@
 //! Before the first record of a life is answered its start sequence is durable: a jump of 2^24 above everything that any life may
 //! have used, so that no sequence is ever answered twice, whatever a power cut takes away.
 
+use crate::account;
 use crate::commit::{Durability, Pending, Unsynced, fail_all};
 use crate::error::{Error, Result};
 use crate::manifest::{DropEntry, Edit, Gap};
@@ -263,7 +264,7 @@ impl Shard {
             counts.groups += 1;
             counts.put_len += put_len;
         });
-        self.grew(memtable.arena_len(), log_len);
+        self.grew(account::memory_len(&memtable), log_len);
         if self.drops_unflushed.get() >= DROPS_UNFLUSHED_MAX {
             self.close_memtable();
         }

@@ -50,6 +50,9 @@ pub struct LogConfig {
     pub recovery: Recovery,
     /// Where files opened for reading have their places; one for all shards of a database.
     pub handles: Rc<Handles>,
+    /// The buffer that batches are encoded in, kept between appends; one for all shards of a database, so that few are held
+    /// however many shards there are.
+    pub buffer: Rc<RefCell<Vec<u8>>>,
     /// Nothing is written, opened for writing or synced: the recovered tail is served as it is, and may be lost when the
     /// power fails. Appends are refused.
     pub read_only: bool,
@@ -65,6 +68,7 @@ impl Default for LogConfig {
             segment_len: 16 << 20,
             recovery: Recovery::Strict,
             handles: Rc::new(Handles::new(64, usize::MAX)),
+            buffer: Rc::default(),
             read_only: false,
         }
     }
@@ -232,7 +236,6 @@ pub struct ValueLog {
     pub(crate) writing: Turns,
     pub(crate) syncing: Turns,
     pub(crate) poisoned: Cell<bool>,
-    pub(crate) buffer: RefCell<Vec<u8>>,
 }
 
 impl ValueLog {
@@ -332,7 +335,6 @@ impl ValueLog {
             writing: Turns::default(),
             syncing: Turns::default(),
             poisoned: Cell::new(false),
-            buffer: RefCell::new(Vec::new()),
         }
     }
 
