@@ -20,6 +20,7 @@ mod real;
 pub mod runtime;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod steps;
 pub mod task;
 
 pub use cache::BlockCache;
@@ -28,3 +29,4 @@ pub use disk::{Disk, Driver, Entry, EntryKind, Lock, Mode};
 pub use error::{Error, Result};
 pub use file::File;
 pub use runtime::{Config as RuntimeConfig, runtime};
+pub use steps::Steps;

@@ -5,18 +5,21 @@ use crate::commit::{Committed, Durability};
 use crate::create;
 use crate::error::{Error, Result};
 use crate::filename;
-use crate::read::Scan;
+use crate::gate::Gate;
+use crate::points::HeldPoint;
+use crate::read::{Scan, Snapshot};
 use crate::recovery::{Place, open_shard};
 use crate::reserve::Reserve;
 use crate::shard::{Settings, Shard};
-use crate::stats::{ShardStats, Stats};
+use crate::stats::{ShardStats, Stats, StepStats};
 use crate::superblock::Superblock;
-use crate::{flusher, syncer, writer};
+use crate::{compactor, flusher, syncer, writer};
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
 use jdb_base::{NsId, key};
-use jdb_io::{BlockCache, Disk, Lock};
-use jdb_val::{Op, Recovery};
+use jdb_io::{BlockCache, Disk, Lock, Steps};
+use jdb_lsm::PickerOptions;
+use jdb_val::{Op, RecordKind, Recovery};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -39,6 +42,9 @@ pub struct Options {
     pub memtable_len: usize,
     pub unflushed_len: u64,
     pub block_len: usize,
+    pub table_len: u64,
+    pub picker: PickerOptions,
+    pub drops_min: u64,
     pub life_jump: u64,
     pub reserve_len: u64,
 }
@@ -47,6 +53,8 @@ pub struct Options {
 const SEGMENT_LEN_MIN: u64 = 256;
 /// A shard whose unflushed log is longer than this is flushed when the database is closed, so that it opens at once.
 const CLOSE_FLUSH_LEN: u64 = 64 << 10;
+/// Compactions that run at once: while one waits for the disk another one works.
+const COMPACTION_COUNT_MAX: usize = 2;
 
 /// An open database.
 #[derive(Debug)]
@@ -57,6 +65,8 @@ pub struct Manager {
     shards: Vec<Rc<Shard>>,
     account: Rc<Account>,
     cache: Rc<BlockCache>,
+    /// Of flushes and compactions.
+    steps: Rc<Steps>,
 }
 
 impl Manager {
@@ -71,11 +81,15 @@ impl Manager {
         let account = Rc::new(Account::new(options.memtable_len, options.unflushed_len));
         let reserve = Rc::new(Reserve::open(&disk, &options.dir, options.reserve_len).await?);
         let cache = Rc::new(BlockCache::new(options.memory as u64 / 4));
+        let gate = Rc::new(Gate::new(COMPACTION_COUNT_MAX));
         let settings = Settings {
             inline_max: options.inline_max,
             sync_interval: options.sync_interval,
             flush_interval: options.flush_interval,
             block_len: options.block_len,
+            table_len: options.table_len,
+            picker: options.picker,
+            drops_min: options.drops_min,
             life_jump: options.life_jump.max(2),
             read_only: options.read_only,
         };
@@ -90,6 +104,7 @@ impl Manager {
                 account: account.clone(),
                 reserve: reserve.clone(),
                 cache: cache.clone(),
+                gate: gate.clone(),
             };
             open_shard(place, settings.clone())
         }))
@@ -102,12 +117,13 @@ impl Manager {
                 return Err(error);
             }
         };
+        let steps = Rc::new(Steps::default());
         if !options.read_only {
             for shard in &shards {
-                spawn_tasks(&disk, shard, &lock);
+                spawn_tasks(&disk, shard, &lock, &steps);
             }
         }
-        Ok(Self { disk, dir: options.dir, superblock, shards, account, cache })
+        Ok(Self { disk, dir: options.dir, superblock, shards, account, cache, steps })
     }
 
     /// Commits `ops`, which all belong to `ns`, as one batch.
@@ -122,6 +138,9 @@ impl Manager {
         if ops.is_empty() {
             shard.check_writable()?;
             return Ok(shard.committed(shard.visible.get(), shard.inserted.get()));
+        }
+        if ops.iter().any(|op| op.kind == RecordKind::Drop) {
+            shard.wait_for_drop_room().await?;
         }
         shard.commit(ops, durability)?.wait().await
     }
@@ -140,7 +159,13 @@ impl Manager {
     /// A walk over the rows of `ns` with `lower <= key`, and `key < upper` when there is one, as of now.
     #[must_use]
     pub fn scan(&self, ns: NsId, lower: &[u8], upper: Option<&[u8]>) -> Scan {
-        Scan::new(self.shard(ns).clone(), ns, lower, upper)
+        Scan::new(HeldPoint::now(self.shard(ns), ns), lower, upper)
+    }
+
+    /// The namespace as of now, for as long as the snapshot is held. Cost: an entry in a map.
+    #[must_use]
+    pub fn snapshot(&self, ns: NsId) -> Snapshot {
+        Snapshot::new(self.shard(ns), ns)
     }
 
     /// Makes everything durable that is visible now, in all shards.
@@ -157,6 +182,22 @@ impl Manager {
     /// The first shard's that could not.
     pub async fn flush(&self) -> Result<()> {
         join_all(self.shards.iter().map(|shard| shard.flush())).await.into_iter().collect()
+    }
+
+    /// Flushes, and merges all tables of each shard into one level.
+    ///
+    /// # Errors
+    /// The first shard's that could not.
+    pub async fn compact(&self) -> Result<()> {
+        join_all(self.shards.iter().map(|shard| shard.compact())).await.into_iter().collect()
+    }
+
+    /// Waits until no shard has anything left to flush or to merge.
+    ///
+    /// # Errors
+    /// The first shard's that could not.
+    pub async fn settle(&self) -> Result<()> {
+        join_all(self.shards.iter().map(|shard| shard.settle())).await.into_iter().collect()
     }
 
     /// Finishes what was handed over, makes it durable, ends all tasks and waits until no I/O is in flight.
@@ -184,6 +225,7 @@ impl Manager {
             io: self.disk.counters(),
             memtable_len: self.account.memory_len(),
             cache_len: self.cache.len(),
+            steps: StepStats::of(&self.steps),
             shards: self.shards.iter().map(|shard| ShardStats::of(shard)).collect(),
         }
     }
@@ -214,8 +256,8 @@ impl Drop for Manager {
     }
 }
 
-/// The three tasks of a shard. They hold the database's lock: it is free once the last of them has ended.
-fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>) {
+/// The four tasks of a shard. They hold the database's lock: it is free once the last of them has ended.
+fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>, steps: &Rc<Steps>) {
     let spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()>>>| {
         let (shard, lock) = (shard.clone(), lock.clone());
         shard.tasks.set(shard.tasks.get() + 1);
@@ -228,7 +270,8 @@ fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>) {
     };
     spawn(Box::pin(writer::run(shard.clone())));
     spawn(Box::pin(syncer::run(shard.clone())));
-    spawn(Box::pin(flusher::run(shard.clone())));
+    spawn(Box::pin(steps.measure(disk, flusher::run(shard.clone()))));
+    spawn(Box::pin(steps.measure(disk, compactor::run(shard.clone()))));
 }
 
 fn check_options(options: &Options) -> Result<()> {
@@ -237,6 +280,9 @@ fn check_options(options: &Options) -> Result<()> {
     }
     if options.segment_len < SEGMENT_LEN_MIN {
         return Err(Error::InvalidArgument { what: "segment_len: below 256" });
+    }
+    if options.picker.newest_count == 0 || options.table_len == 0 {
+        return Err(Error::InvalidArgument { what: "a number of tables or a table's length of 0" });
     }
     Ok(())
 }
