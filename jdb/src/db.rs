@@ -80,6 +80,27 @@ impl Db {
         Ok(self.inner.manager.flush().await?)
     }
 
+    /// Flushes, and merges the tables of each shard into one level, whether that is due or not. Tables come to be merged by
+    /// themselves; this is for who wants it now, before a backup or a long time of reading.
+    ///
+    /// Cost: reads and writes the whole index, in the background's short steps. Dropping the future leaves the work going on.
+    ///
+    /// # Errors
+    /// The disk's; [`NoSpace`](crate::ErrorKind::NoSpace), [`Stopped`](crate::ErrorKind::Stopped). The database is as sound
+    /// as before, and tries again by itself.
+    pub async fn compact(&self) -> Result<()> {
+        Ok(self.inner.manager.compact().await?)
+    }
+
+    /// Waits until nothing is left to be flushed or merged: what is due is done by itself, and this tells when. The active
+    /// memtables stay as they are.
+    ///
+    /// # Errors
+    /// Those of [`Db::compact`].
+    pub async fn settle(&self) -> Result<()> {
+        Ok(self.inner.manager.settle().await?)
+    }
+
     /// Numbers about the database as of now.
     #[must_use]
     pub fn stats(&self) -> Stats {

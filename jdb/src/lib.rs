@@ -41,7 +41,7 @@
 //!
 //! # Where to look
 //!
-//! [`open`], [`Options`] · [`Db`] · [`Namespace`] · [`Batch`] · [`Scan`] · [`Error`], [`ErrorKind`]
+//! [`open`], [`Options`] · [`Db`] · [`Namespace`] · [`Batch`] · [`Scan`] · [`Snapshot`] · [`Error`], [`ErrorKind`]
 
 mod batch;
 mod db;
@@ -49,6 +49,7 @@ mod error;
 mod namespace;
 mod options;
 mod scan;
+mod snapshot;
 mod write;
 
 pub use batch::Batch;
@@ -58,8 +59,9 @@ pub use db::{Db, open};
 pub use error::{Error, ErrorKind, Result};
 pub use jdb_base::{NsId, SeqNo};
 pub use jdb_io::{Counters, Driver, RuntimeConfig, runtime};
-pub use jdb_ns::{Durability, Recovery, ShardStats, Stats};
+pub use jdb_ns::{Durability, Recovery, ShardStats, Stats, StepStats};
 pub use namespace::Namespace;
 pub use options::{Options, Tuning};
 pub use scan::{Item, Scan};
+pub use snapshot::Snapshot;
 pub use write::{Commit, Write};

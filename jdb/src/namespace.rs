@@ -4,6 +4,7 @@ use crate::batch::{Batch, delete_op, put_op};
 use crate::db::Inner;
 use crate::error::Result;
 use crate::scan::Scan;
+use crate::snapshot::Snapshot;
 use crate::write::Write;
 use bytes::Bytes;
 use jdb_base::{NsId, key};
@@ -99,16 +100,7 @@ impl Namespace {
     /// ```
     #[must_use]
     pub fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Scan {
-        let lower = match range.start_bound() {
-            Bound::Included(key) => key.as_ref().to_vec(),
-            Bound::Excluded(key) => after(key.as_ref()),
-            Bound::Unbounded => Vec::new(),
-        };
-        let upper = match range.end_bound() {
-            Bound::Included(key) => Some(after(key.as_ref())),
-            Bound::Excluded(key) => Some(key.as_ref().to_vec()),
-            Bound::Unbounded => None,
-        };
+        let (lower, upper) = bounds(&range);
         self.scan(&lower, upper.as_deref())
     }
 
@@ -117,6 +109,12 @@ impl Namespace {
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Scan {
         let prefix = prefix.as_ref();
         self.scan(prefix, key::prefix_end(prefix).as_deref())
+    }
+
+    /// The namespace as of now, to be read later: see [`Snapshot`].
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.inner.manager.snapshot(self.id), self.id)
     }
 
     fn scan(&self, lower: &[u8], upper: Option<&[u8]>) -> Scan {
@@ -128,6 +126,21 @@ impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Namespace").field(&self.id).finish()
     }
+}
+
+/// The first key of a range, and the first one behind it.
+pub(crate) fn bounds<K: AsRef<[u8]>>(range: &impl RangeBounds<K>) -> (Vec<u8>, Option<Vec<u8>>) {
+    let lower = match range.start_bound() {
+        Bound::Included(key) => key.as_ref().to_vec(),
+        Bound::Excluded(key) => after(key.as_ref()),
+        Bound::Unbounded => Vec::new(),
+    };
+    let upper = match range.end_bound() {
+        Bound::Included(key) => Some(after(key.as_ref())),
+        Bound::Excluded(key) => Some(key.as_ref().to_vec()),
+        Bound::Unbounded => None,
+    };
+    (lower, upper)
 }
 
 /// The smallest key above `key`.

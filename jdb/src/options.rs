@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use jdb_io::Disk;
-use jdb_ns::{Durability, Recovery};
+use jdb_ns::{Durability, PickerOptions, Recovery};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,6 +68,20 @@ pub struct Tuning {
     /// How far the sequences of a life start above those of the life before, and how many operations may be unsynced;
     /// default 2^24.
     pub life_jump: Option<u64>,
+    /// Length from which on a table of a compaction ends with its key; default 16 MiB.
+    pub table_len: Option<u64>,
+    /// Tables of level 0 of a shard that make a compaction due; default 4.
+    pub newest_count: Option<usize>,
+    /// Bytes of tables that level 1 of a shard may hold; default 64 MiB.
+    pub level_len: Option<u64>,
+    /// How many times more each deeper level may hold; default 10.
+    pub level_ratio: Option<u64>,
+    /// Value bytes hidden by newer versions that never make a compaction due; default 1 MiB. From there on a tenth of a
+    /// shard's live bytes does.
+    pub hidden_len_min: Option<u64>,
+    /// Namespace drops that a table must lack to be written anew because of them, unless it lies within one namespace or
+    /// time is plenty; default 32. A number, not bytes.
+    pub drops_min: Option<u64>,
     /// Room that is given up when the disk is full, so that deletes still fit; default 1 MiB, 0 for none.
     pub reserve_len: Option<u64>,
 }
@@ -75,6 +89,8 @@ pub struct Tuning {
 const SEGMENT_LEN: u64 = 16 << 20;
 const UNFLUSHED_LEN: u64 = 128 << 20;
 const BLOCK_LEN: usize = 4096;
+const TABLE_LEN: u64 = 16 << 20;
+const DROPS_MIN: u64 = 32;
 const LIFE_JUMP: u64 = 1 << 24;
 const RESERVE_LEN: u64 = 1 << 20;
 
@@ -111,6 +127,14 @@ impl Options {
             return Err(Error::from(jdb_ns::Error::InvalidArgument { what: "path: empty" }));
         }
         let disk = self.disk.unwrap_or_else(Disk::real);
+        let defaults = PickerOptions::default();
+        let picker = PickerOptions {
+            newest_count: self.tuning.newest_count.unwrap_or(defaults.newest_count),
+            base_len: self.tuning.level_len.unwrap_or(defaults.base_len),
+            ratio: self.tuning.level_ratio.unwrap_or(defaults.ratio),
+            hidden_len_min: self.tuning.hidden_len_min.unwrap_or(defaults.hidden_len_min),
+            ..defaults
+        };
         let options = jdb_ns::Options {
             dir: self.path,
             shards: self.shards,
@@ -126,6 +150,9 @@ impl Options {
             memtable_len: self.tuning.memtable_len,
             unflushed_len: self.tuning.unflushed_len.unwrap_or(UNFLUSHED_LEN),
             block_len: self.tuning.block_len.unwrap_or(BLOCK_LEN),
+            table_len: self.tuning.table_len.unwrap_or(TABLE_LEN),
+            picker,
+            drops_min: self.tuning.drops_min.unwrap_or(DROPS_MIN),
             life_jump: self.tuning.life_jump.unwrap_or(LIFE_JUMP),
             reserve_len: self.tuning.reserve_len.unwrap_or(RESERVE_LEN),
         };

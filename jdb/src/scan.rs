@@ -10,8 +10,8 @@ use std::fmt;
 /// It sits on a row, before the first one (where it starts), or after the last. [`Scan::next`] and [`Scan::prev`] mix
 /// freely; backward costs what forward costs. Values are lazy: a walk over keys never touches the value log.
 ///
-/// Dropping the future of a step leaves the scan where the step had come to; it may be stepped again. A scan keeps the
-/// tables of its moment from being removed: do not keep one for ever.
+/// Dropping the future of a step leaves the scan where the step had come to; it may be stepped again. A scan keeps the rows
+/// of its moment from being forgotten, and for about a second the tables they lie in.
 pub struct Scan {
     inner: jdb_ns::Scan,
     ns: NsId,

@@ -87,6 +87,13 @@ impl NsId {
         out.extend_from_slice(tail);
     }
 
+    /// The smallest bytes above every encoding of this class; `None` for the last class.
+    #[must_use]
+    pub fn class_end(self) -> Option<Vec<u8>> {
+        let next = (self.class as u8 + 1) << LENGTH_BITS;
+        (next > 0).then(|| vec![next])
+    }
+
     /// Takes an encoded id from the front of `bytes`; `None` when cut, of an unknown class or not in its shortest form.
     #[must_use]
     pub fn take(bytes: &mut &[u8]) -> Option<Self> {

@@ -21,6 +21,7 @@ mod real;
 pub mod runtime;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod steps;
 pub mod task;
 
 pub use cache::BlockCache;
@@ -30,3 +31,4 @@ pub use error::{Error, Result};
 pub use file::File;
 pub use handles::{Handles, Held};
 pub use runtime::{Config as RuntimeConfig, runtime};
+pub use steps::Steps;

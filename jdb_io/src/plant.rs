@@ -102,6 +102,14 @@ plants! {
     DropSeqAtEnd,
     /// A compaction decides which version shows before it removes what drops hide.
     ShadowBeforeDrops,
+    /// The MANIFEST names a compaction's result before the log is synced through the compaction's start.
+    CompactBeforeLogSync,
+    /// Drops of a namespace are merged although a snapshot lies between them.
+    MergeDropsOverSnapshot,
+    /// The files of merged tables are removed before the MANIFEST record that lets them go.
+    RemoveBeforeManifest,
+    /// A snapshot is no read point.
+    ForgetReadPoint,
 }
 
 #[cfg(feature = "sim")]

@@ -39,7 +39,7 @@ pub use error::{Error, Result};
 pub use flush::{Flushed, write_table};
 pub use hidden::{Hidden, SeqRange};
 pub use keeper::{DropRange, Group, Keeper, ReadPoint, Verdict};
-pub use picker::{Candidate, PickerOptions, Plan, Reason, pick, waiting};
+pub use picker::{Candidate, PickerOptions, Plan, Reason, pick, pick_all, waiting};
 pub use scan::{Row, Scan};
 pub use table::{Table, TableMeta};
 pub use tree::Tree;

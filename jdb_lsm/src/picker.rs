@@ -79,6 +79,8 @@ pub enum Reason {
     Hidden,
     /// Drops wait.
     Drops,
+    /// Somebody asked for it.
+    Asked,
 }
 
 /// What is to be merged.
@@ -128,6 +130,33 @@ pub fn pick(
     due.iter().find_map(|due| {
         due.plans(levels, options).into_iter().find(|plan| !running.iter().any(|other| plan.overlaps(other)))
     })
+}
+
+/// The next plan on the way to one single level, whether anything is due or not. `level` is where the way has come to, 0 at
+/// first; given back is where it goes on, `None` at its end. Tables flushed meanwhile are left alone.
+///
+/// Cost: as [`pick`].
+#[must_use]
+pub fn pick_all(levels: &[Vec<Candidate<'_>>], level: usize) -> (Option<usize>, Option<Plan>) {
+    let last = levels.iter().rposition(|tables| !tables.is_empty()).unwrap_or(0);
+    for level in level..=last {
+        let Some((first, rest)) = levels.get(level).and_then(|tables| tables.split_first()) else { continue };
+        if level == 0 {
+            let tables: Vec<_> = std::iter::once(first).chain(rest).copied().collect();
+            // Not moved either: versions of a key lie beside each other in one table.
+            let plan = Plan { is_trivial: false, ..merge_down(Reason::Asked, 0, levels, &tables) };
+            return (Some(1), Some(plan));
+        }
+        if level < last {
+            return (Some(level), Some(merge_down(Reason::Asked, level, levels, &[*first])));
+        }
+        let waits = std::iter::once(first).chain(rest).find(|table| table.waiting > 0);
+        return match waits {
+            Some(table) => (Some(level), Some(rewrite(Reason::Asked, level, table))),
+            None => (None, None),
+        };
+    }
+    (None, None)
 }
 
 /// Something that is due.
@@ -194,7 +223,7 @@ impl Due {
         if self.level == 0 {
             // At least up to the oldest table for which something is due.
             let least = match self.reason {
-                Reason::Count | Reason::Len => 1,
+                Reason::Count | Reason::Len | Reason::Asked => 1,
                 Reason::Hidden => oldest_run(tables, |table| hidden_len(levels, 0, table) > 0),
                 Reason::Drops => oldest_run(tables, |table| table.waiting > 0),
             };
@@ -205,7 +234,7 @@ impl Due {
             Reason::Hidden => {
                 tables.iter().filter(|table| hidden_len(levels, self.level, table) > 0).collect()
             }
-            Reason::Count | Reason::Len => tables.iter().collect(),
+            Reason::Count | Reason::Len | Reason::Asked => tables.iter().collect(),
         };
         let below = levels.get(self.level + 1).map(Vec::as_slice).unwrap_or_default();
         let value = |table: &Candidate<'_>| match self.reason {
@@ -223,7 +252,7 @@ impl Due {
         });
         let plan = |table: &Candidate<'_>| {
             if self.reason == Reason::Drops {
-                rewrite(self.level, table)
+                rewrite(self.reason, self.level, table)
             } else {
                 merge_down(self.reason, self.level, levels, &[*table])
             }
@@ -294,9 +323,9 @@ fn merge_down(reason: Reason, level: usize, levels: &[Vec<Candidate<'_>>], input
 }
 
 /// One table written anew in its level.
-fn rewrite(level: usize, table: &Candidate<'_>) -> Plan {
+fn rewrite(reason: Reason, level: usize, table: &Candidate<'_>) -> Plan {
     Plan {
-        reason: Reason::Drops,
+        reason,
         from: level,
         to: level,
         inputs: vec![table.meta.number],

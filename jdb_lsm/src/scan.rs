@@ -80,6 +80,19 @@ impl Scan {
         Self { version, merge: None, seq, hidden, lower, upper, place: Place::Start, row: Buffer::default() }
     }
 
+    /// The Version it reads.
+    #[must_use]
+    pub fn version(&self) -> &Rc<Version> {
+        &self.version
+    }
+
+    /// Goes on in `version`, which must show the same rows at the scan's sequence, and lets go of the one before. The next
+    /// step seeks its place there.
+    pub fn repin(&mut self, version: Rc<Version>) {
+        self.version = version;
+        self.merge = None;
+    }
+
     /// The row it sits on.
     #[must_use]
     pub fn row(&self) -> Option<Row<'_>> {

@@ -29,6 +29,13 @@ impl Tree {
         self.version.borrow().clone()
     }
 
+    /// Whether `version` is the newest one. For a look at every step of a scan.
+    #[inline]
+    #[must_use]
+    pub fn is_newest(&self, version: &Rc<Version>) -> bool {
+        Rc::ptr_eq(&self.version.borrow(), version)
+    }
+
     /// The memtable that takes new entries.
     ///
     /// # Panics

@@ -6,11 +6,11 @@
 //! gets the whole budget, and a thousand quiet ones do not starve it. The last quarter takes what is written while closed
 //! ones are flushed; when that is used up too, writers wait for the flush of whichever shard.
 
+use crate::gate::Gate;
 use crate::shard::{ActiveMemtable, Shard};
-use jdb_io::task::Event;
 use jdb_mem::Memtable;
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Weak;
 
 /// Nobody waits below this: one chunk of a memtable.
 const FULL_LEN_MIN: usize = 256 << 10;
@@ -36,9 +36,8 @@ pub(crate) struct Account {
     pinned: RefCell<Vec<(Weak<Memtable>, usize)>>,
     log_len: Cell<u64>,
     shards: RefCell<Vec<Weak<Shard>>>,
-    flush_count_max: usize,
-    flush_count: Cell<usize>,
-    flush_over: Event,
+    /// How many flushes are under way at once: each holds buffers.
+    pub(crate) flushes: Gate,
 }
 
 impl Account {
@@ -51,9 +50,7 @@ impl Account {
             pinned: RefCell::default(),
             log_len: Cell::new(0),
             shards: RefCell::default(),
-            flush_count_max,
-            flush_count: Cell::new(0),
-            flush_over: Event::new(),
+            flushes: Gate::new(flush_count_max),
         }
     }
 
@@ -109,15 +106,6 @@ impl Account {
         })
     }
 
-    /// Waits until so few flushes are under way that another one's buffers fit.
-    pub(crate) async fn begin_flush(self: &Rc<Self>) -> FlushUnderWay {
-        while self.flush_count.get() >= self.flush_count_max {
-            self.flush_over.wait().await;
-        }
-        self.flush_count.set(self.flush_count.get() + 1);
-        FlushUnderWay(self.clone())
-    }
-
     /// Bytes of active memtables.
     pub(crate) fn active_len(&self) -> usize {
         self.active_len.get()
@@ -136,16 +124,5 @@ impl Account {
         if let Some(shard) = largest {
             shard.close_memtable();
         }
-    }
-}
-
-/// A flush holds buffers until this is dropped.
-#[derive(Debug)]
-pub(crate) struct FlushUnderWay(Rc<Account>);
-
-impl Drop for FlushUnderWay {
-    fn drop(&mut self) {
-        self.0.flush_count.set(self.0.flush_count.get() - 1);
-        self.0.flush_over.notify();
     }
 }

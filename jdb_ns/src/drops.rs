@@ -1,15 +1,19 @@
 //! The drop map: which sequences of a namespace a drop took away, and from when on.
 //!
 //! A drop is one interval `(from, to]` at its own sequence `at`: a read at or after `at` does not see entries of the
-//! namespace inside it, an older read still does. Adding an interval therefore never changes what a running read sees,
-//! and is done in place; only removing one could, so that makes a new map for new reads.
+//! namespace inside it, an older read still does. A read takes what is hidden from it together with its Version, in one
+//! step, so that nothing that happens to the map later changes what it sees.
 //!
-//! An interval leaves when no table that covers the namespace can hold an entry of it any more.
+//! Two ways out: an interval that a newer one of the namespace covers leaves when no read point lies between the two, and
+//! one that every table has applied is needed by nobody (`retire`).
 
 use crate::manifest::DropEntry;
+use crate::points::ReadPoints;
 use jdb_base::{Class, NsId, SeqNo, key};
+use jdb_io::plant::{Plant, planted};
 use jdb_lsm::{Hidden, SeqRange};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// All drops that some table or memtable of the shard may still need.
 #[derive(Clone, Default, Debug)]
@@ -29,27 +33,39 @@ impl DropMap {
         }
     }
 
-    /// Whole drops at or below `last_seq` that a newer whole one of the same namespace at or below it covers.
-    #[must_use]
-    pub fn covered(&self, last_seq: SeqNo) -> Vec<SeqNo> {
+    /// Whole drops at or below `last_seq` that a newer whole one of the same namespace at or below it covers, with no read
+    /// point between the two.
+    pub(crate) fn covered(&self, last_seq: SeqNo, points: &ReadPoints) -> Vec<DropEntry> {
         let mut covered = Vec::new();
-        for drops in self.by_ns.values() {
+        for (&ns, drops) in self.by_ns.iter().filter(|(_, drops)| drops.len() > 1) {
             let mut whole = drops.iter().rev().filter(|d| d.from == SeqNo::ZERO && d.at <= last_seq);
-            if let Some(newest) = whole.next() {
-                covered.extend(whole.filter(|d| d.to <= newest.to).map(|d| d.at));
+            let Some(mut newer) = whole.next() else { continue };
+            for drop in whole {
+                let held =
+                    points.any_between(ns, drop.at, newer.at) && !planted(Plant::MergeDropsOverSnapshot);
+                if drop.to <= newer.to && !held {
+                    covered.push(*drop);
+                } else {
+                    newer = drop;
+                }
             }
         }
         covered
     }
 
-    /// Takes out the drops with these `at`.
-    pub fn remove(&mut self, gone: &[SeqNo]) {
-        self.by_ns.retain(|_, drops| {
-            let before = drops.len();
-            drops.retain(|d| !gone.contains(&d.at));
-            self.count -= before - drops.len();
-            !drops.is_empty()
-        });
+    /// Takes out these drops.
+    pub fn remove(&mut self, gone: &[DropEntry]) {
+        for drop in gone {
+            let ns = family(drop.ns);
+            let Some(drops) = self.by_ns.get_mut(&ns) else { continue };
+            if let Ok(place) = drops.binary_search_by_key(&drop.at, |d| d.at) {
+                drops.remove(place);
+                self.count -= 1;
+            }
+            if drops.is_empty() {
+                self.by_ns.remove(&ns);
+            }
+        }
     }
 
     /// What a read of `ns` at `seq` does not see.
@@ -70,6 +86,29 @@ impl DropMap {
         Hidden::new(ranges)
     }
 
+    /// The drops of a namespace, ascending by `at`.
+    pub fn of(&self, ns: NsId) -> &[DropEntry] {
+        self.by_ns.get(&family(ns)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The drops of the namespaces that may have rows at or between these engine keys.
+    pub fn touching<'a>(&'a self, first_key: &[u8], last_key: &[u8]) -> impl Iterator<Item = &'a DropEntry> {
+        let ns = |mut key: &[u8]| NsId::take(&mut key);
+        let range = match (ns(first_key), ns(last_key)) {
+            (Some(first), Some(last)) if first.class() == last.class() => {
+                (Bound::Included(family(first)), Bound::Included(family(last)))
+            }
+            // Rows and hidden rows of some: any may be among them.
+            _ => (Bound::Unbounded, Bound::Unbounded),
+        };
+        self.by_ns.range(range).flat_map(|(_, drops)| drops)
+    }
+
+    /// The first namespace above `ns`, of the same class, that has a drop.
+    pub(crate) fn next_ns(&self, ns: NsId) -> Option<NsId> {
+        next_ns(&self.by_ns, ns)
+    }
+
     /// All drops.
     pub fn iter(&self) -> impl Iterator<Item = &DropEntry> {
         self.by_ns.values().flatten()
@@ -83,13 +122,23 @@ impl DropMap {
 }
 
 /// The id under which both its rows and its hidden rows are dropped.
-fn family(ns: NsId) -> NsId {
+pub(crate) fn family(ns: NsId) -> NsId {
     let class = match ns.class() {
         Class::UserHidden => Class::User,
         Class::NamedHidden => Class::Named,
         class => class,
     };
     NsId::new(class, ns.id())
+}
+
+/// The first key of `map`, which is keyed by [`family`], above the family of `ns`, in the class of `ns`.
+pub(crate) fn next_ns<T>(map: &BTreeMap<NsId, T>, ns: NsId) -> Option<NsId> {
+    let (from, last) = (family(ns), NsId::new(family(ns).class(), u128::MAX));
+    if from == last {
+        return None;
+    }
+    let next = map.range((Bound::Excluded(from), Bound::Included(last))).next();
+    next.map(|(next, _)| NsId::new(ns.class(), next.id()))
 }
 
 /// The key ranges `lower <= key < upper` of the rows and the hidden rows of `ns`.
@@ -138,7 +187,7 @@ mod tests {
             let hidden = map.hidden(NsId::from(ns), SeqNo::new(read));
             assert_eq!(hidden.hides(SeqNo::new(seq)), want, "ns {ns} read at {read} entry {seq}");
         }
-        map.remove(&[SeqNo::new(20)]);
+        map.remove(&[drop(1, 0, 20, 20)]);
         assert_eq!(map.count(), 1);
         assert!(!map.hidden(NsId::from(1u64), SeqNo::new(30)).hides(SeqNo::new(15)));
     }
@@ -150,5 +199,46 @@ mod tests {
         let hidden = NsId::new(Class::UserHidden, 1);
         assert!(map.hidden(hidden, SeqNo::new(10)).hides(SeqNo::new(3)));
         assert_eq!(key_ranges(NsId::from(1u64)).len(), 2);
+        assert_eq!(map.of(hidden).len(), 1);
+    }
+
+    #[test]
+    fn drops_merge_unless_a_read_point_lies_between() {
+        for (points, last_seq, want) in [
+            (&[][..], 40, &[30, 20, 10][..]),
+            (&[], 30, &[20, 10]),
+            (&[25], 40, &[30, 10]),
+            (&[20], 40, &[30, 10]),
+            (&[19], 40, &[30, 20]),
+            (&[9, 40], 40, &[30, 20, 10]),
+            (&[15, 35], 40, &[20]),
+        ] {
+            let mut map = DropMap::default();
+            [10, 20, 30, 40].into_iter().for_each(|at| map.add(drop(1, 0, at, at)));
+            map.add(drop(2, 0, 15, 15));
+            let mut held = ReadPoints::default();
+            points.iter().for_each(|&point| held.add(NsId::from(1u64), SeqNo::new(point)));
+            let covered: Vec<u64> =
+                map.covered(SeqNo::new(last_seq), &held).iter().map(|drop| drop.at.get()).collect();
+            assert_eq!(covered, want, "points {points:?}, through {last_seq}");
+        }
+    }
+
+    #[test]
+    fn drops_that_touch_a_range_are_those_of_its_namespaces() {
+        let mut map = DropMap::default();
+        for ns in [1u64, 5, 300, 7] {
+            map.add(drop(ns, 0, ns, ns));
+        }
+        let key = |class, id| key::engine_key(NsId::new(class, id), b"k");
+        for (first, last, want) in [
+            (key(Class::User, 2), key(Class::User, 299), &[5, 7][..]),
+            (key(Class::UserHidden, 5), key(Class::UserHidden, 5), &[5]),
+            (key(Class::User, 300), key(Class::UserHidden, 0), &[1, 5, 7, 300]),
+            (key(Class::Named, 0), key(Class::Named, 999), &[]),
+        ] {
+            let found: Vec<u64> = map.touching(&first, &last).map(|drop| drop.at.get()).collect();
+            assert_eq!(found, want, "{first:?}..={last:?}");
+        }
     }
 }

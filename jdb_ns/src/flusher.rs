@@ -6,21 +6,17 @@
 //!
 //! The record holds the table **and** where replay starts from now on: recovery replays exactly what is in no table.
 
-use crate::drops::key_ranges;
-use crate::error::Result;
+use crate::compactor::table_entry;
+use crate::error::{Error, Result};
 use crate::filename::FileName;
-use crate::manifest::{Edit, FooterPlace, LiveDelta, Position, SegmentEntry, State, TableEntry};
+use crate::manifest::{DropEntry, Edit, FooterPlace, LiveDelta, Position, SegmentEntry, State};
 use crate::shard::{ClosedMemtable, Shard};
 use futures::future::{Either, select};
-use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task;
 use jdb_lsm::{Flushed, Table, write_table};
 use jdb_mem::Memtable;
-use jdb_sst::WriterOptions;
 use jdb_val::{ChainSegment, LogPos};
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,8 +41,8 @@ pub(crate) async fn run(shard: Rc<Shard>) {
                 let memtable = Rc::downgrade(&closed.memtable);
                 free(closed.memtable).await;
                 *shard.flush_error.borrow_mut() = None;
-                shard.count(|counts| counts.flushes += 1);
                 shard.account.freed(memtable, closed.memory_len);
+                shard.want_compaction();
                 shard.reserve.restore().await;
             }
             Err(error) if error.is_no_space() && shard.reserve.give_up().await => {}
@@ -104,8 +100,10 @@ impl Shard {
         let written = written.clone().flatten();
         self.write_footers(closed.end).await;
 
+        let stale = self.stale_state().await;
         let mut manifest = self.manifest.lock().await;
-        let (edit, gone) = self.flush_edit(&manifest.state, closed, written.as_ref());
+        let state = stale.as_ref().unwrap_or(&manifest.state);
+        let (edit, gone) = self.flush_edit(state, closed, written.as_ref());
         // After an error the record may be whole on disk all the same: its table stays.
         self.commit_edit(&mut manifest, &edit).await?;
         let table = written.map(|flushed| {
@@ -116,24 +114,27 @@ impl Shard {
         if let Some(sealed) = edit.segments_sealed.iter().map(|segment| segment.number).max() {
             self.sealed_below.set(sealed);
         }
+        let table_len = table.as_ref().map_or(0, |table| table.meta().len);
         self.tree.flushed(&closed.memtable, table);
-        if !gone.is_empty() {
-            let mut drops = self.drops.borrow().borrow().clone();
-            drops.remove(&gone);
-            *self.drops.borrow_mut() = Rc::new(RefCell::new(drops));
-        }
+        self.drops.borrow_mut().remove(&gone);
+        self.note_live(&manifest.state);
+        self.count(|counts| {
+            counts.flushes += 1;
+            counts.flushed_len += table_len;
+        });
         Ok(())
     }
 
     /// The table's file, durable with its name; `None` for a memtable without entries.
     async fn write_table(&self, closed: &ClosedMemtable) -> Result<Option<Flushed>> {
-        let _under_way = self.account.begin_flush().await;
+        let is_over = || self.stopping.get() || self.poison.borrow().is_some();
+        let Some(_place) = self.account.flushes.pass(is_over).await else { return Err(Error::Closed) };
         let number = self.take_number();
         let path = FileName::Table(number).path(&self.dir);
-        let options = WriterOptions { block_len: self.settings.block_len, ..WriterOptions::default() };
+        let options = self.writer_options();
         let written =
             write_table(&self.disk, &path, number, options, &closed.memtable, jdb_val::record_len).await;
-        let flushed = match written {
+        let mut flushed = match written {
             Ok(flushed) => flushed,
             Err(error) => {
                 // No MANIFEST names it: it may go at once, and goes at the next open otherwise.
@@ -143,6 +144,9 @@ impl Shard {
         };
         if flushed.is_some() && !planted(Plant::NoTableDirSync) {
             self.disk.sync_dir(&self.dir).await?;
+        }
+        if let Some(flushed) = &mut flushed {
+            flushed.meta.hidden_len = self.tree.version().hidden_len(&flushed.sample).await;
         }
         Ok(flushed)
     }
@@ -175,30 +179,17 @@ impl Shard {
         state: &State,
         closed: &ClosedMemtable,
         flushed: Option<&Flushed>,
-    ) -> (Edit, Vec<SeqNo>) {
+    ) -> (Edit, Vec<DropEntry>) {
         let mut edit = Edit {
             replay_from: Some(position(closed.end)),
             last_seq: Some(closed.last_seq.max(state.last_seq)),
             unix_ms: Some(self.disk.unix_ms()),
             next_number: Some(self.next_number.get().max(state.next_number)),
+            log_synced: Some(position(self.log.synced())),
             ..Edit::default()
         };
         if let Some(flushed) = flushed {
-            let meta = &flushed.meta;
-            edit.tables_added.push(TableEntry {
-                number: meta.number,
-                level: 0,
-                len: meta.len,
-                count: meta.count,
-                first_key: meta.first_key.clone().into(),
-                last_key: meta.last_key.clone().into(),
-                seq_min: meta.seq_min,
-                seq_max: meta.seq_max,
-                drop_seq: meta.drop_seq,
-                id: meta.id,
-                tombstones: flushed.tombstones,
-                hidden_len: 0,
-            });
+            edit.tables_added.push(table_entry(&flushed.meta, 0));
             edit.live_deltas = flushed
                 .live
                 .iter()
@@ -226,57 +217,10 @@ impl Shard {
                 });
             }
         }
-        let gone = self.drops_as_of(state, closed.last_seq, flushed, &mut edit);
+        drop(footers);
+        let last_seq = closed.last_seq.max(state.last_seq);
+        let gone = self.retire_drops(state, last_seq, &mut edit);
         (edit, gone)
-    }
-
-    /// Drops whose log record the new replay position leaves behind go into the MANIFEST; those that no table needs any
-    /// more leave it, and the drop map: they are returned.
-    ///
-    /// Memtables need no look: those that stay hold only what is newer than every drop considered here.
-    fn drops_as_of(
-        &self,
-        state: &State,
-        last_seq: SeqNo,
-        flushed: Option<&Flushed>,
-        edit: &mut Edit,
-    ) -> Vec<SeqNo> {
-        let mut gone = Vec::new();
-        let drops = self.drops.borrow();
-        let drops = drops.borrow();
-        // Of whole drops of one namespace below the replay position the newest covers the others. Reads that are under
-        // way have taken what is hidden from them already.
-        gone.extend(drops.covered(last_seq));
-        for at in &gone {
-            if state.drops.contains_key(at) {
-                edit.drops_removed.push(*at);
-            }
-        }
-        let covered: BTreeSet<SeqNo> = gone.iter().copied().collect();
-        for drop in drops.iter().filter(|drop| !covered.contains(&drop.at)) {
-            if drop.at > last_seq && !planted(Plant::DropMapOfNow) {
-                continue;
-            }
-            let known = state.drops.contains_key(&drop.at);
-            let needed = key_ranges(drop.ns).iter().any(|(lower, upper)| {
-                let covers = |first: &[u8], last: &[u8], drop_seq: SeqNo| {
-                    lower.as_slice() <= last
-                        && upper.as_deref().is_none_or(|upper| first < upper)
-                        && drop_seq < drop.at
-                };
-                state.tables.values().any(|t| covers(&t.first_key, &t.last_key, t.drop_seq))
-                    || flushed.is_some_and(|f| covers(&f.meta.first_key, &f.meta.last_key, f.meta.drop_seq))
-            });
-            if !needed {
-                gone.push(drop.at);
-            }
-            match (known, needed) {
-                (false, true) if !planted(Plant::ForgetDropBelowReplay) => edit.drops_added.push(*drop),
-                (true, false) => edit.drops_removed.push(drop.at),
-                _ => {}
-            }
-        }
-        gone
     }
 }
 

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`manager`] | opens, routes a namespace to its shard, closes |
 //! | `shard` | one tree, one log, one MANIFEST: the state that the tasks share |
-//! | `writer`, `syncer`, `flusher` | the three tasks of a shard |
+//! | `writer`, `syncer`, `flusher`, `compactor` | the four tasks of a shard |
+//! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
+//! | `pace`, `gate` | how fast background work goes, and how much of it at once |
 //! | `recovery`, `create` | opening a shard, making a database |
-//! | [`read`] | point reads and scans |
+//! | [`read`] | point reads, scans, snapshots |
 //! | [`drops`] | what namespace drops hide |
 //! | `budget`, `account` | how memory is divided; the memtables of all shards held to their share |
 //! | `reserve` | room for deletes and a flush on a full disk |
@@ -17,16 +19,22 @@
 mod account;
 mod budget;
 pub mod commit;
+mod compactor;
 mod create;
 pub mod drops;
 pub mod error;
 pub mod filename;
 mod flusher;
+mod gate;
+mod keeper;
 pub mod manager;
 pub mod manifest;
+mod pace;
+mod points;
 pub mod read;
 mod recovery;
 mod reserve;
+mod retire;
 mod shard;
 pub mod stats;
 pub mod superblock;
@@ -35,8 +43,9 @@ mod writer;
 
 pub use commit::{Committed, Durability};
 pub use error::{Error, Result};
+pub use jdb_lsm::PickerOptions;
 pub use jdb_val::{Op, RecordKind, Recovery};
 pub use manager::{Manager, Options};
-pub use read::{Row, Scan};
-pub use stats::{ShardStats, Stats};
+pub use read::{Row, Scan, Snapshot};
+pub use stats::{ShardStats, Stats, StepStats};
 pub use writer::drop_op;

@@ -6,18 +6,21 @@ use crate::commit::{Committed, Durability};
 use crate::create;
 use crate::error::{Error, Result};
 use crate::filename;
-use crate::read::Scan;
+use crate::gate::Gate;
+use crate::points::HeldPoint;
+use crate::read::{Scan, Snapshot};
 use crate::recovery::{Place, open_shard};
 use crate::reserve::Reserve;
 use crate::shard::{Settings, Shard};
-use crate::stats::{ShardStats, Stats};
+use crate::stats::{ShardStats, Stats, StepStats};
 use crate::superblock::Superblock;
-use crate::{flusher, syncer, writer};
+use crate::{compactor, flusher, syncer, writer};
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
 use jdb_base::{NsId, key};
-use jdb_io::{BlockCache, Disk, Handles, Lock};
-use jdb_val::{Op, Recovery};
+use jdb_io::{BlockCache, Disk, Handles, Lock, Steps};
+use jdb_lsm::PickerOptions;
+use jdb_val::{Op, RecordKind, Recovery};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -42,6 +45,9 @@ pub struct Options {
     pub memtable_len: Option<usize>,
     pub unflushed_len: u64,
     pub block_len: usize,
+    pub table_len: u64,
+    pub picker: PickerOptions,
+    pub drops_min: u64,
     pub life_jump: u64,
     pub reserve_len: u64,
 }
@@ -50,6 +56,8 @@ pub struct Options {
 const SEGMENT_LEN_MIN: u64 = 256;
 /// A shard whose unflushed log is longer than this is flushed when the database is closed, so that it opens at once.
 const CLOSE_FLUSH_LEN: u64 = 64 << 10;
+/// Compactions that run at once: while one waits for the disk another one works.
+const COMPACTION_COUNT_MAX: usize = 2;
 
 /// An open database.
 #[derive(Debug)]
@@ -61,6 +69,8 @@ pub struct Manager {
     account: Rc<Account>,
     cache: Rc<BlockCache>,
     handles: Rc<Handles>,
+    /// Of flushes and compactions.
+    steps: Rc<Steps>,
 }
 
 impl Manager {
@@ -79,11 +89,15 @@ impl Manager {
         let cache = Rc::new(BlockCache::new(budget.cache_len as u64));
         let handles = Rc::new(Handles::new(options.descriptors, budget.handles_len));
         let log_buffer = Rc::<RefCell<Vec<u8>>>::default();
+        let gate = Rc::new(Gate::new(COMPACTION_COUNT_MAX));
         let settings = Settings {
             inline_max: options.inline_max,
             sync_interval: options.sync_interval,
             flush_interval: options.flush_interval,
             block_len: options.block_len,
+            table_len: options.table_len,
+            picker: options.picker,
+            drops_min: options.drops_min,
             life_jump: options.life_jump.max(2),
             read_only: options.read_only,
         };
@@ -100,6 +114,7 @@ impl Manager {
                 cache: cache.clone(),
                 handles: handles.clone(),
                 log_buffer: log_buffer.clone(),
+                gate: gate.clone(),
             };
             open_shard(place, settings.clone())
         }))
@@ -112,12 +127,13 @@ impl Manager {
                 return Err(error);
             }
         };
+        let steps = Rc::new(Steps::default());
         if !options.read_only {
             for shard in &shards {
-                spawn_tasks(&disk, shard, &lock);
+                spawn_tasks(&disk, shard, &lock, &steps);
             }
         }
-        Ok(Self { disk, dir: options.dir, superblock, shards, account, cache, handles })
+        Ok(Self { disk, dir: options.dir, superblock, shards, account, cache, handles, steps })
     }
 
     /// Commits `ops`, which all belong to `ns`, as one batch.
@@ -132,6 +148,9 @@ impl Manager {
         if ops.is_empty() {
             shard.check_writable()?;
             return Ok(shard.committed(shard.visible.get(), shard.inserted.get()));
+        }
+        if ops.iter().any(|op| op.kind == RecordKind::Drop) {
+            shard.wait_for_drop_room().await?;
         }
         shard.commit(ops, durability)?.wait().await
     }
@@ -150,7 +169,13 @@ impl Manager {
     /// A walk over the rows of `ns` with `lower <= key`, and `key < upper` when there is one, as of now.
     #[must_use]
     pub fn scan(&self, ns: NsId, lower: &[u8], upper: Option<&[u8]>) -> Scan {
-        Scan::new(self.shard(ns).clone(), ns, lower, upper)
+        Scan::new(HeldPoint::now(self.shard(ns), ns), lower, upper)
+    }
+
+    /// The namespace as of now, for as long as the snapshot is held. Cost: an entry in a map.
+    #[must_use]
+    pub fn snapshot(&self, ns: NsId) -> Snapshot {
+        Snapshot::new(self.shard(ns), ns)
     }
 
     /// Makes everything durable that is visible now, in all shards.
@@ -167,6 +192,22 @@ impl Manager {
     /// The first shard's that could not.
     pub async fn flush(&self) -> Result<()> {
         join_all(self.shards.iter().map(|shard| shard.flush())).await.into_iter().collect()
+    }
+
+    /// Flushes, and merges all tables of each shard into one level.
+    ///
+    /// # Errors
+    /// The first shard's that could not.
+    pub async fn compact(&self) -> Result<()> {
+        join_all(self.shards.iter().map(|shard| shard.compact())).await.into_iter().collect()
+    }
+
+    /// Waits until no shard has anything left to flush or to merge.
+    ///
+    /// # Errors
+    /// The first shard's that could not.
+    pub async fn settle(&self) -> Result<()> {
+        join_all(self.shards.iter().map(|shard| shard.settle())).await.into_iter().collect()
     }
 
     /// Finishes what was handed over, makes it durable, ends all tasks and waits until no I/O is in flight.
@@ -197,6 +238,7 @@ impl Manager {
             cache_len: self.cache.memory_len(),
             handles_len: self.handles.len(),
             handle_count: self.handles.count(),
+            steps: StepStats::of(&self.steps),
             shards: self.shards.iter().map(|shard| ShardStats::of(shard)).collect(),
         }
     }
@@ -227,8 +269,8 @@ impl Drop for Manager {
     }
 }
 
-/// The three tasks of a shard. They hold the database's lock: it is free once the last of them has ended.
-fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>) {
+/// The four tasks of a shard. They hold the database's lock: it is free once the last of them has ended.
+fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>, steps: &Rc<Steps>) {
     let spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()>>>| {
         let (shard, lock) = (shard.clone(), lock.clone());
         shard.tasks.set(shard.tasks.get() + 1);
@@ -241,7 +283,8 @@ fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>) {
     };
     spawn(Box::pin(writer::run(shard.clone())));
     spawn(Box::pin(syncer::run(shard.clone())));
-    spawn(Box::pin(flusher::run(shard.clone())));
+    spawn(Box::pin(steps.measure(disk, flusher::run(shard.clone()))));
+    spawn(Box::pin(steps.measure(disk, compactor::run(shard.clone()))));
 }
 
 fn check_options(options: &Options) -> Result<()> {
@@ -250,6 +293,9 @@ fn check_options(options: &Options) -> Result<()> {
     }
     if options.segment_len < SEGMENT_LEN_MIN {
         return Err(Error::InvalidArgument { what: "segment_len: below 256" });
+    }
+    if options.picker.newest_count == 0 || options.table_len == 0 {
+        return Err(Error::InvalidArgument { what: "a number of tables or a table's length of 0" });
     }
     Ok(())
 }

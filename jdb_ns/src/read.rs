@@ -1,22 +1,38 @@
-//! Reads of a namespace: one key, or a walk over a range in both directions.
+//! Reads of a namespace: one key, or a walk over a range in both directions, as of now or as of a snapshot.
 //!
-//! A read takes sequence, Version and drop map in one step and keeps them: whatever is flushed meanwhile, it answers as
-//! of that moment. What is in memory is answered without suspending.
+//! A read takes sequence, Version and hidden ranges in one step and keeps them: whatever is flushed or merged meanwhile, it
+//! answers as of that moment. What is in memory is answered without suspending.
+//!
+//! A snapshot and a scan hold their sequence as a read point: compactions keep the rows that it sees. A scan pins a Version
+//! as well, but only for a second: then it goes on in the newest one at the same place, so that a slow scan holds rows, not
+//! files.
 
 use crate::error::Result;
-use crate::shard::Shard;
+use crate::points::HeldPoint;
+use crate::shard::{Shard, View};
 use bytes::Bytes;
 use jdb_base::{NsId, SeqNo, key};
+use jdb_io::plant::{Plant, planted};
 use jdb_lsm::Payload;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// After this time a scan goes over to the newest Version.
+const PIN_TIME_MAX: Duration = Duration::from_secs(1);
 
 impl Shard {
     /// The newest value of `key` in `ns`.
     pub(crate) async fn get(&self, ns: NsId, key: &[u8]) -> Result<Option<Bytes>> {
-        let view = self.view();
-        let hidden = Self::hidden(&view, ns);
+        let seq = self.visible.get();
+        if planted(Plant::ReadInTwoSteps) {
+            self.disk.sleep(Duration::from_millis(5)).await;
+        }
+        self.get_in(self.view_at(ns, seq), ns, key).await
+    }
+
+    async fn get_in(&self, view: View, ns: NsId, key: &[u8]) -> Result<Option<Bytes>> {
         let key = key::engine_key(ns, key);
-        let Some(found) = view.version.get(&key, view.seq, &hidden).await? else { return Ok(None) };
+        let Some(found) = view.version.get(&key, view.seq, &view.hidden).await? else { return Ok(None) };
         match found.payload {
             Payload::Tombstone => Ok(None),
             Payload::Inline(value) => Ok(Some(value)),
@@ -25,12 +41,50 @@ impl Shard {
     }
 }
 
+/// A namespace as of one moment, for as long as it is held. It holds the rows that it sees, no files.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    point: HeldPoint,
+}
+
+impl Snapshot {
+    pub(crate) fn new(shard: &Rc<Shard>, ns: NsId) -> Self {
+        Self { point: HeldPoint::now(shard, ns) }
+    }
+
+    /// The sequence it reads at.
+    #[must_use]
+    pub fn seq(&self) -> SeqNo {
+        self.point.seq()
+    }
+
+    /// The value of `key` as of this snapshot.
+    ///
+    /// # Errors
+    /// What cannot be read or is damaged; never a wrong answer.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        if key.len() > key::KEY_LEN_MAX {
+            return Ok(None);
+        }
+        let (shard, ns) = (self.point.shard(), self.point.ns());
+        shard.get_in(shard.view_at(ns, self.point.seq()), ns, key).await
+    }
+
+    /// A walk over the rows with `lower <= key`, and `key < upper` when there is one, as of this snapshot.
+    #[must_use]
+    pub fn scan(&self, lower: &[u8], upper: Option<&[u8]>) -> Scan {
+        Scan::new(self.point.clone(), lower, upper)
+    }
+}
+
 /// A walk over rows of one namespace, as of the moment it began. Sits on a row, before the first or after the last.
 #[derive(Debug)]
 pub struct Scan {
     inner: jdb_lsm::Scan,
-    shard: Rc<Shard>,
+    point: HeldPoint,
     prefix_len: usize,
+    /// When its Version was pinned, on the disk's clock.
+    pinned_at: Duration,
 }
 
 /// The row that a [`Scan`] sits on.
@@ -42,19 +96,19 @@ pub struct Row<'a> {
 }
 
 impl Scan {
-    /// The rows of `ns` with `lower <= key`, and `key < upper` when there is one.
-    pub(crate) fn new(shard: Rc<Shard>, ns: NsId, lower: &[u8], upper: Option<&[u8]>) -> Self {
-        let view = shard.view();
-        let hidden = Shard::hidden(&view, ns);
-        let prefix = key::engine_key(ns, &[]);
+    /// The rows of the point's namespace with `lower <= key`, and `key < upper` when there is one.
+    pub(crate) fn new(point: HeldPoint, lower: &[u8], upper: Option<&[u8]>) -> Self {
+        let view = point.shard().view_at(point.ns(), point.seq());
+        let prefix = key::engine_key(point.ns(), &[]);
         let lower = [prefix.as_slice(), lower].concat();
         let upper = match upper {
             Some(upper) => [prefix.as_slice(), upper].concat(),
             // The encoding of a namespace never is all 0xff.
             None => key::prefix_end(&prefix).unwrap_or_default(),
         };
-        let inner = jdb_lsm::Scan::new(view.version, view.seq, hidden, lower, upper);
-        Self { inner, shard, prefix_len: prefix.len() }
+        let inner = jdb_lsm::Scan::new(view.version, view.seq, view.hidden, lower, upper);
+        let pinned_at = point.shard().disk.now();
+        Self { inner, point, prefix_len: prefix.len(), pinned_at }
     }
 
     /// Goes to the next row; `false` when there is none.
@@ -62,6 +116,7 @@ impl Scan {
     /// # Errors
     /// What cannot be read. The scan then sits between rows and may be stepped again.
     pub async fn next(&mut self) -> Result<bool> {
+        self.repin();
         Ok(self.inner.next().await?)
     }
 
@@ -70,7 +125,25 @@ impl Scan {
     /// # Errors
     /// What cannot be read. The scan then sits between rows and may be stepped again.
     pub async fn prev(&mut self) -> Result<bool> {
+        self.repin();
         Ok(self.inner.prev().await?)
+    }
+
+    /// Goes over to the newest Version when its own is not the newest any more and a second old.
+    #[inline]
+    fn repin(&mut self) {
+        let shard = self.point.shard();
+        if shard.tree.is_newest(self.inner.version()) {
+            return;
+        }
+        let now = shard.disk.now();
+        if now.saturating_sub(self.pinned_at) >= PIN_TIME_MAX {
+            self.inner.repin(shard.tree.version());
+            self.pinned_at = now;
+            if shard.tree.retired_count() > 0 {
+                shard.want_compaction();
+            }
+        }
     }
 
     /// Sits just before `key`: the next row is the first at or after it, the previous one the last before it.
@@ -92,7 +165,7 @@ impl Scan {
     #[must_use]
     pub fn row(&self) -> Option<Row<'_>> {
         let row = self.inner.row()?;
-        Some(Row { row, shard: &self.shard, prefix_len: self.prefix_len })
+        Some(Row { row, shard: self.point.shard(), prefix_len: self.prefix_len })
     }
 
     /// The sequence it reads at.

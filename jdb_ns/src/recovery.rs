@@ -12,10 +12,11 @@ use crate::account::{self, Account};
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
+use crate::gate::Gate;
 use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
 use crate::reserve::Reserve;
 use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
-use jdb_base::{Kind, ValuePtr};
+use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Event;
 use jdb_io::{BlockCache, Disk, EntryKind, Handles, Mode};
@@ -41,6 +42,7 @@ pub(crate) struct Place {
     pub(crate) cache: Rc<BlockCache>,
     pub(crate) handles: Rc<Handles>,
     pub(crate) log_buffer: Rc<RefCell<Vec<u8>>>,
+    pub(crate) gate: Rc<Gate>,
 }
 
 /// Opens a shard and brings back everything that its log holds.
@@ -60,6 +62,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         cache,
         handles,
         log_buffer,
+        gate,
     } = place;
     let mode = if settings.read_only { Mode::Read } else { Mode::ReadWrite };
     let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index), mode).await?;
@@ -80,7 +83,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         handles: handles.clone(),
         buffer: log_buffer,
     };
-    let tree = Tree::new(levels(&disk, &dir, &state, &cache, &handles));
+    let tree = Tree::new(levels(&disk, &dir, &state, &cache, &handles)?);
     let mut drops = DropMap::default();
     for drop in state.drops.values() {
         drops.add(*drop);
@@ -132,8 +135,11 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         handles,
         log,
         tree,
-        drops: RefCell::new(Rc::new(drops)),
+        drops,
         drops_unflushed: Cell::new(0),
+        retire_from: Cell::new(SeqNo::ZERO),
+        drops_pressed: Cell::new(false),
+        points: RefCell::default(),
         manifest: futures::lock::Mutex::new(manifest),
         next_number: Cell::new(next_number.max(1)),
         visible: Cell::new(found),
@@ -153,16 +159,27 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         flush_due: Event::new(),
         flushed: Event::new(),
         flush_error: RefCell::new(None),
+        gate,
+        compaction_due: Event::new(),
+        compacted: Event::new(),
+        compaction_idle: Cell::new(false),
+        compaction_error: RefCell::new(None),
+        compact_level: Cell::new(None),
+        live_len: Cell::new(0),
+        live_mean: Cell::new(0),
+        slowed_len: Cell::new(0),
         sealed_below: Cell::new(state.segments.last_key_value().map_or(0, |(&number, _)| number)),
         footers: RefCell::default(),
         poison: RefCell::new(None),
         closing: Cell::new(false),
         stopping: Cell::new(false),
+        stopped: Event::new(),
         writer_over: Cell::new(false),
         tasks: Cell::new(0),
         task_over: Event::new(),
         counts: Cell::default(),
     });
+    shard.note_live(&state);
     account.add_shard(Rc::downgrade(&shard));
     if recovered.replayed_len > 0 {
         shard.grew(account::memory_len(&memtable), recovered.replayed_len);
@@ -177,6 +194,7 @@ fn checkpoint(state: &State) -> Checkpoint {
         last_seq: state.last_seq,
         sealed: state.segments.iter().map(|(&number, segment)| (number, sealed(segment))).collect(),
         next_number: state.next_number,
+        synced: log_pos(state.log_synced),
     }
 }
 
@@ -219,13 +237,16 @@ async fn check_tables(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
 }
 
 /// The tables of the MANIFEST by level: level 0 from new to old, deeper ones by key.
+///
+/// # Errors
+/// Tables of a deeper level that overlap: no MANIFEST of ours says so.
 fn levels(
     disk: &Disk,
     dir: &Path,
     state: &State,
     cache: &Rc<BlockCache>,
     handles: &Rc<Handles>,
-) -> Vec<Vec<Rc<Table>>> {
+) -> Result<Vec<Vec<Rc<Table>>>> {
     let depth = state.tables.values().map(|table| usize::from(table.level) + 1).max().unwrap_or(0);
     let mut levels = vec![Vec::new(); depth];
     for table in state.tables.values() {
@@ -239,9 +260,19 @@ fn levels(
             level.sort_by_key(|table| std::cmp::Reverse(table.meta().seq_max));
         } else {
             level.sort_by(|a, b| a.meta().first_key.cmp(&b.meta().first_key));
+            for pair in level.windows(2) {
+                if let [a, b] = pair
+                    && a.meta().last_key >= b.meta().first_key
+                {
+                    let (path, what) =
+                        (b.path().to_owned(), "table below one of its level with the same keys");
+                    let (expected, found) = (u64::from(a.meta().number), u64::from(b.meta().number));
+                    return Err(Error::Corrupt { path, what, offset: 0, expected, found });
+                }
+            }
         }
     }
-    levels
+    Ok(levels)
 }
 
 fn table_meta(table: &TableEntry) -> TableMeta {

@@ -4,26 +4,31 @@
 //! commit -> queue -> writer: one write to the log -> memtable -> answered (Os)
 //!                      |-> syncer: one sync for all that wait ------> answered (Sync)
 //!                      |-> flusher: closed memtable -> table -> MANIFEST -> published
+//!                            compactor: tables -> fewer tables -> MANIFEST -> published
 //! ```
 //!
 //! Invariants
 //! - The shard owns every mutation and every file; a caller's future owns nothing but its wait for the answer.
 //! - Records enter the memtable in log order, whole batches at once, and only after their write.
 //! - One edit of the MANIFEST at a time, built under its lock. It is the only commit point.
-//! - A read takes its sequence, its Version and its drop map in one step ([`Shard::view`]).
+//! - A read takes its sequence, its Version and what drops hide from it in one step ([`Shard::view_at`]).
 //! - After a failed sync nothing is written any more until the database is opened again; reads go on.
 
 use crate::account::Account;
 use crate::commit::{Committed, Durability, Pending, Reply, Unsynced};
+use crate::compactor::DROP_COUNT_MAX;
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
+use crate::gate::Gate;
 use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
+use crate::points::ReadPoints;
 use crate::reserve::Reserve;
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::Event;
 use jdb_io::{BlockCache, Disk, Handles};
-use jdb_lsm::{Tree, Version};
+use jdb_lsm::{Hidden, PickerOptions, Tree, Version};
 use jdb_mem::Memtable;
+use jdb_sst::WriterOptions;
 use jdb_val::{LogPos, Op, ValueLog};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -44,6 +49,12 @@ pub(crate) struct Settings {
     pub(crate) flush_interval: Duration,
     /// Target length of a data block in bytes.
     pub(crate) block_len: usize,
+    /// Length in bytes from which on a table of a compaction ends with its key.
+    pub(crate) table_len: u64,
+    /// When tables are merged.
+    pub(crate) picker: PickerOptions,
+    /// Drops that a table must lack to be written anew because of them.
+    pub(crate) drops_min: u64,
     /// How far a life starts above all sequences before it; also the bound of operations that are ever unsynced.
     pub(crate) life_jump: u64,
     /// Nothing may be changed.
@@ -61,10 +72,15 @@ pub(crate) struct Shard {
     pub(crate) handles: Rc<Handles>,
     pub(crate) log: ValueLog,
     pub(crate) tree: Tree,
-    /// Shared by the Versions of reads; replaced when an interval leaves.
-    pub(crate) drops: RefCell<Rc<RefCell<DropMap>>>,
+    pub(crate) drops: RefCell<DropMap>,
     /// Drops since the active memtable began.
     pub(crate) drops_unflushed: Cell<usize>,
+    /// The drop of the MANIFEST at which the next look for those that nobody needs begins.
+    pub(crate) retire_from: Cell<SeqNo>,
+    /// Somebody waits for room in the drop map.
+    pub(crate) drops_pressed: Cell<bool>,
+    /// What snapshots and scans still read.
+    pub(crate) points: RefCell<ReadPoints>,
     pub(crate) manifest: futures::lock::Mutex<Manifest>,
     pub(crate) next_number: Cell<u32>,
 
@@ -100,6 +116,25 @@ pub(crate) struct Shard {
     /// Why the last attempt to flush failed.
     pub(crate) flush_error: RefCell<Option<Error>>,
 
+    /// Limits how many compactions run at once in the database.
+    pub(crate) gate: Rc<Gate>,
+    /// Something may be due to be merged, or the shard stops.
+    pub(crate) compaction_due: Event,
+    /// A compaction is over, or failed, or nothing is due any more.
+    pub(crate) compacted: Event,
+    /// Nothing is due, nothing runs.
+    pub(crate) compaction_idle: Cell<bool>,
+    /// Why the last compaction failed.
+    pub(crate) compaction_error: RefCell<Option<Error>>,
+    /// Where merging everything has come to, while somebody wants that.
+    pub(crate) compact_level: Cell<Option<usize>>,
+    /// Bytes of live records by the MANIFEST.
+    pub(crate) live_len: Cell<u64>,
+    /// Bytes of a live record in the mean, by the MANIFEST.
+    pub(crate) live_mean: Cell<u64>,
+    /// Bytes written since writers were slowed down last.
+    pub(crate) slowed_len: Cell<u64>,
+
     /// The newest segment that the MANIFEST names as sealed.
     pub(crate) sealed_below: Cell<u32>,
     /// Footers written and not yet in the MANIFEST; `None`: could not be written.
@@ -109,6 +144,8 @@ pub(crate) struct Shard {
     /// No new commit is taken any more.
     pub(crate) closing: Cell<bool>,
     pub(crate) stopping: Cell<bool>,
+    /// The shard stops, or stopped writing.
+    pub(crate) stopped: Event,
     pub(crate) writer_over: Cell<bool>,
     pub(crate) tasks: Cell<usize>,
     pub(crate) task_over: Event,
@@ -131,6 +168,8 @@ pub(crate) struct ActiveMemtable {
     pub(crate) memory_len: usize,
     /// Bytes of log that only it covers.
     pub(crate) log_len: u64,
+    /// Deletes among its entries.
+    pub(crate) deletes: u64,
     /// When its first entry came, on the disk's clock.
     pub(crate) since: Option<Duration>,
 }
@@ -161,7 +200,12 @@ pub(crate) struct Counts {
     pub(crate) groups: u64,
     pub(crate) put_len: u64,
     pub(crate) flushes: u64,
+    pub(crate) flushed_len: u64,
     pub(crate) syncs: u64,
+    pub(crate) compactions: u64,
+    pub(crate) moves: u64,
+    pub(crate) compacted_len: u64,
+    pub(crate) tombstones_dropped: u64,
     pub(crate) stalled: Duration,
 }
 
@@ -177,13 +221,30 @@ pub(crate) struct Manifest {
 pub(crate) struct View {
     pub(crate) seq: SeqNo,
     pub(crate) version: Rc<Version>,
-    pub(crate) drops: Rc<RefCell<DropMap>>,
+    pub(crate) hidden: Hidden,
 }
 
 impl Shard {
-    /// Sequence, Version and drop map of this moment, taken in one step.
-    pub(crate) fn view(&self) -> View {
-        View { seq: self.visible.get(), version: self.tree.version(), drops: self.drops.borrow().clone() }
+    /// What a read of `ns` sees as of `seq`, which is visible now or held as a read point.
+    pub(crate) fn view_at(&self, ns: NsId, seq: SeqNo) -> View {
+        View { seq, version: self.tree.version(), hidden: self.drops.borrow().hidden(ns, seq) }
+    }
+
+    /// How tables are written.
+    pub(crate) fn writer_options(&self) -> WriterOptions {
+        WriterOptions {
+            block_len: self.settings.block_len,
+            group_prefix_len: Some(ns_prefix_len),
+            ..WriterOptions::default()
+        }
+    }
+
+    /// Takes note of what the MANIFEST says is live.
+    pub(crate) fn note_live(&self, state: &State) {
+        let live_len: u64 = state.live.values().sum();
+        let count: u64 = state.tables.values().map(|table| table.count).sum();
+        self.live_len.set(live_len);
+        self.live_mean.set(live_len / count.max(1));
     }
 
     /// Hands a commit over. From here on it belongs to the shard.
@@ -254,6 +315,66 @@ impl Shard {
                 return Err(Error::Closed);
             }
         }
+    }
+
+    /// Flushes, then merges all tables into one level; returns when that is done.
+    ///
+    /// # Errors
+    /// Why a flush or a compaction failed; the shard tries again by itself unless it stopped writing.
+    pub(crate) async fn compact(&self) -> Result<()> {
+        self.flush().await?;
+        self.compact_level.set(Some(0));
+        *self.compaction_error.borrow_mut() = None;
+        self.want_compaction();
+        while self.compact_level.get().is_some() || !self.compaction_idle.get() {
+            self.compacted.wait().await;
+            self.check_compacting()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is left to be flushed or merged, and no removed table waits for a reader.
+    ///
+    /// # Errors
+    /// As [`Shard::compact`].
+    pub(crate) async fn settle(&self) -> Result<()> {
+        while !self.closed.borrow().is_empty() {
+            self.flushed.wait().await;
+            self.check_poison()?;
+            if let Some(error) = &*self.flush_error.borrow() {
+                return Err(error.again());
+            }
+        }
+        while self.tasks.get() > 0 && !self.compaction_idle.get() {
+            self.compacted.wait().await;
+            self.check_compacting()?;
+        }
+        Ok(())
+    }
+
+    /// Why a compaction that somebody waits for will not come.
+    fn check_compacting(&self) -> Result<()> {
+        self.check_writable()?;
+        match &*self.compaction_error.borrow() {
+            Some(error) => Err(error.again()),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the drop map has room for one more.
+    ///
+    /// # Errors
+    /// Why no room will come.
+    pub(crate) async fn wait_for_drop_room(&self) -> Result<()> {
+        while self.drops.borrow().count() >= DROP_COUNT_MAX {
+            self.check_compacting()?;
+            self.drops_pressed.set(true);
+            self.close_memtable();
+            self.want_compaction();
+            self.compacted.wait().await;
+        }
+        self.drops_pressed.set(false);
+        Ok(())
     }
 
     /// Finishes what is queued, makes it durable (in tables, when more than `flush_len` bytes of log are in none) and ends
@@ -374,9 +495,20 @@ impl Shard {
     }
 
     pub(crate) fn wake_all(&self) {
-        for event in [&self.queued, &self.sync_due, &self.synced, &self.flush_due, &self.flushed] {
+        for event in [
+            &self.queued,
+            &self.sync_due,
+            &self.synced,
+            &self.flush_due,
+            &self.flushed,
+            &self.compaction_due,
+            &self.compacted,
+            &self.stopped,
+        ] {
             event.notify();
         }
+        self.gate.wake();
+        self.account.flushes.wake();
     }
 
     /// Counts something.
@@ -389,11 +521,6 @@ impl Shard {
     pub(crate) fn committed(self: &Rc<Self>, seq: SeqNo, end: LogPos) -> Committed {
         Committed { seq, end, shard: self.clone() }
     }
-
-    /// What a read of `ns` through `view` does not see.
-    pub(crate) fn hidden(view: &View, ns: NsId) -> jdb_lsm::Hidden {
-        view.drops.borrow().hidden(ns, view.seq)
-    }
 }
 
 impl fmt::Debug for Shard {
@@ -403,4 +530,10 @@ impl fmt::Debug for Shard {
             .field("visible", &self.visible.get())
             .finish_non_exhaustive()
     }
+}
+
+/// Length of the namespace in front of an engine key.
+fn ns_prefix_len(key: &[u8]) -> usize {
+    let mut rest = key;
+    NsId::take(&mut rest).map_or(0, |_| key.len() - rest.len())
 }

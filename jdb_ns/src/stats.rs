@@ -2,7 +2,7 @@
 
 use crate::shard::Shard;
 use jdb_base::SeqNo;
-use jdb_io::{Counters, Driver};
+use jdb_io::{Counters, Driver, Steps};
 use std::time::Duration;
 
 /// Numbers about an open database, as of one moment.
@@ -23,8 +23,38 @@ pub struct Stats {
     pub handles_len: usize,
     /// Tables and segments kept open; [`Counters::open_files`] counts every open file.
     pub handle_count: usize,
+    /// How long background work held the thread at a time.
+    pub steps: StepStats,
     /// Each shard.
     pub shards: Vec<ShardStats>,
+}
+
+/// Steps of flushes and compactions on the thread since the database was opened, on the wall clock.
+#[derive(Clone, Copy, Default, Debug)]
+#[non_exhaustive]
+pub struct StepStats {
+    /// How many.
+    pub count: u64,
+    /// Half of them took no longer.
+    pub p50: Duration,
+    /// 99 of 100 took no longer.
+    pub p99: Duration,
+    /// 999 of 1000 took no longer.
+    pub p999: Duration,
+    /// The longest one.
+    pub longest: Duration,
+}
+
+impl StepStats {
+    pub(crate) fn of(steps: &Steps) -> Self {
+        Self {
+            count: steps.count(),
+            p50: steps.quantile(0.5),
+            p99: steps.quantile(0.99),
+            p999: steps.quantile(0.999),
+            longest: steps.longest(),
+        }
+    }
 }
 
 /// Numbers about a shard.
@@ -43,6 +73,24 @@ pub struct ShardStats {
     pub syncs: u64,
     /// Memtables flushed.
     pub flushes: u64,
+    /// Bytes of tables that flushes wrote.
+    pub flushed_len: u64,
+    /// Compactions, those included that only moved tables.
+    pub compactions: u64,
+    /// Of these, those that only moved tables.
+    pub moves: u64,
+    /// Bytes of tables that compactions wrote.
+    pub compacted_len: u64,
+    /// Tombstones that compactions let go.
+    pub tombstones_dropped: u64,
+    /// Whether nothing is due to be merged and nothing is being merged.
+    pub idle: bool,
+    /// Tables that left the tree and that a reader still holds.
+    pub retired_tables: usize,
+    /// Snapshots and scans that hold rows.
+    pub read_points: usize,
+    /// Bytes of live records in the log, as of the last flush.
+    pub live_len: u64,
     /// Tables per level.
     pub tables: Vec<usize>,
     /// Bytes of tables.
@@ -53,7 +101,7 @@ pub struct ShardStats {
     pub closed_memtables: usize,
     /// Drops that some table still needs.
     pub drops: usize,
-    /// Time in which the writer waited for the flusher or the syncer.
+    /// Time in which the writer waited for the flusher, the syncer or the compactor.
     pub stalled: Duration,
     /// Why writing stopped, when it did.
     pub stopped: Option<String>,
@@ -70,11 +118,20 @@ impl ShardStats {
             put_len: counts.put_len,
             syncs: counts.syncs,
             flushes: counts.flushes,
+            flushed_len: counts.flushed_len,
+            compactions: counts.compactions,
+            moves: counts.moves,
+            compacted_len: counts.compacted_len,
+            tombstones_dropped: counts.tombstones_dropped,
+            idle: shard.compaction_idle.get() && shard.closed.borrow().is_empty(),
+            retired_tables: shard.tree.retired_count(),
+            read_points: shard.points.borrow().count(),
+            live_len: shard.live_len.get(),
             tables: version.levels.iter().map(Vec::len).collect(),
             table_len: version.tables().map(|table| table.meta().len).sum(),
             unflushed_len: shard.active.get().log_len,
             closed_memtables: shard.closed.borrow().len(),
-            drops: shard.drops.borrow().borrow().count(),
+            drops: shard.drops.borrow().count(),
             stalled: counts.stalled,
             stopped: shard.check_poison().err().map(|error| error.to_string()),
         }

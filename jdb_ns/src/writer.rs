@@ -6,7 +6,9 @@
 use crate::account;
 use crate::commit::{Durability, Pending, Unsynced, fail_all};
 use crate::error::{Error, Result};
+use crate::flusher::position;
 use crate::manifest::{DropEntry, Edit, Gap};
+use crate::pace::{self, Pressure};
 use crate::shard::{Life, Shard};
 use jdb_base::{Kind, NsId, SeqNo, ValuePtr, key, varint};
 use jdb_io::plant::{Plant, planted};
@@ -96,6 +98,8 @@ impl Shard {
         }
         let edit = Edit {
             life_start: Some(first),
+            // Lower than before when damage was passed over by request.
+            log_synced: Some(position(self.log.synced())),
             gaps_removed,
             gaps_added: if gap.from <= gap.to { vec![gap] } else { vec![] },
             next_number: Some(self.next_number.get().max(state.next_number)),
@@ -130,7 +134,21 @@ impl Shard {
                 waited = true;
                 self.flushed.wait().await;
             } else {
-                break;
+                match pace::pressure(self.newest_count(), self.settings.picker.newest_count) {
+                    // A full disk refuses nothing more than it does already.
+                    Pressure::Stop if self.compaction_error.borrow().is_none() => {
+                        waited = true;
+                        self.want_compaction();
+                        self.compacted.wait().await;
+                    }
+                    Pressure::Slow(len) if self.slowed_len.get() >= len => {
+                        waited = true;
+                        self.slowed_len.set(0);
+                        self.disk.sleep(pace::SLOW_PAUSE).await;
+                        break;
+                    }
+                    _ => break,
+                }
             }
         }
         if waited {
@@ -235,7 +253,7 @@ impl Shard {
         let memtable = self.tree.active();
         let mut pointer = Vec::with_capacity(ValuePtr::ENCODED_LEN_MAX);
         let mut placed = appended.placed.iter();
-        let (mut put_len, mut log_len, mut last) = (0, 0, self.visible.get());
+        let (mut put_len, mut log_len, mut last, mut deletes) = (0, 0, self.visible.get(), 0);
         for pending in done {
             put_len += pending.len as u64;
             for op in &pending.ops {
@@ -251,7 +269,10 @@ impl Shard {
                         place.ptr.encode(&mut pointer);
                         memtable.insert(&op.key, place.seq, Kind::Pointer, &pointer);
                     }
-                    RecordKind::Delete => memtable.insert(&op.key, place.seq, Kind::Tombstone, &[]),
+                    RecordKind::Delete => {
+                        memtable.insert(&op.key, place.seq, Kind::Tombstone, &[]);
+                        deletes += 1;
+                    }
                     RecordKind::Drop => self.insert_drop(&op.key, &op.value, place.seq),
                     _ => {}
                 }
@@ -264,17 +285,35 @@ impl Shard {
             counts.groups += 1;
             counts.put_len += put_len;
         });
+        self.slowed_len.set(self.slowed_len.get() + log_len);
         self.grew(account::memory_len(&memtable), log_len);
-        if self.drops_unflushed.get() >= DROPS_UNFLUSHED_MAX {
+        if self.drops_unflushed.get() >= DROPS_UNFLUSHED_MAX || self.deletes_hide_much(deletes) {
             self.close_memtable();
         }
+    }
+
+    /// Counts deletes of the active memtable, and whether the values they probably delete are so many that the garbage has to
+    /// become visible: a tombstone is small, what it hides need not be.
+    fn deletes_hide_much(&self, more: u64) -> bool {
+        if more == 0 {
+            return false;
+        }
+        let mut active = self.active.get();
+        active.deletes += more;
+        self.active.set(active);
+        let picker = &self.settings.picker;
+        let allowed = (self.live_len.get() / picker.hidden_part.max(1)).max(picker.hidden_len_min);
+        active.deletes.saturating_mul(self.live_mean.get()) > allowed
     }
 
     /// Applies a drop record.
     fn insert_drop(&self, key: &[u8], value: &[u8], at: SeqNo) {
         if let Some(drop) = decode_drop(key, value, at) {
-            self.drops.borrow().borrow_mut().add(drop);
+            self.drops.borrow_mut().add(drop);
             self.drops_unflushed.set(self.drops_unflushed.get() + 1);
+            if (self.drops.borrow().count() as u64).is_multiple_of(self.settings.drops_min.max(1)) {
+                self.want_compaction();
+            }
         }
     }
 

@@ -85,6 +85,8 @@ pub struct Checkpoint {
     pub sealed: BTreeMap<u32, Sealed>,
     /// The next file number, as far as the MANIFEST knows.
     pub next_number: u32,
+    /// The log was durable through here, as far as the MANIFEST knows: one that ends before is damaged.
+    pub synced: LogPos,
 }
 
 /// A sealed segment, as the MANIFEST keeps it.

@@ -63,7 +63,7 @@ pub(crate) async fn seek(
 }
 
 /// Whether `synced` is not part of the chain that ends at `end`.
-fn is_beyond(ends: &BTreeMap<u32, u32>, end: LogPos, synced: LogPos) -> bool {
+pub(crate) fn is_beyond(ends: &BTreeMap<u32, u32>, end: LogPos, synced: LogPos) -> bool {
     synced > end || ends.get(&synced.segment).is_some_and(|&end| synced.offset > end)
 }
 

@@ -358,6 +358,10 @@ impl Walk<'_> {
             self.checkpoint.sealed.iter().map(|(&number, sealed)| (number, sealed.pred)).collect();
         links.extend(self.headers.iter().map(|(&number, header)| (number, header.pred)));
         let ends: BTreeMap<u32, u32> = chain.iter().map(|link| (link.number, link.end)).collect();
+        if proof::is_beyond(&ends, end, self.checkpoint.synced) {
+            let error = self.blame(end, self.checkpoint.synced);
+            return self.damaged(error);
+        }
         let Some(proof) = proof::seek(self.disk, self.config, self.files, &links, &ends, end).await? else {
             return Ok(());
         };

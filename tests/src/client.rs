@@ -4,6 +4,7 @@ use crate::abandon::within_polls;
 use crate::broken;
 use crate::oracle::{Ns, Op};
 use crate::rng::Rng;
+use crate::snapshots::Snapshots;
 use crate::violation::Check;
 use crate::world::World;
 use bytes::Bytes;
@@ -24,6 +25,7 @@ pub struct Client {
     disk: Disk,
     rng: Rng,
     errors: u32,
+    snapshots: Snapshots,
 }
 
 /// An error of the engine while errors are allowed.
@@ -34,7 +36,7 @@ impl Client {
     /// A client that draws from `rng`.
     #[must_use]
     pub fn new(world: &Rc<World>, disk: &Disk, rng: Rng) -> Self {
-        Self { world: Rc::clone(world), disk: disk.clone(), rng, errors: 0 }
+        Self { world: Rc::clone(world), disk: disk.clone(), rng, errors: 0, snapshots: Snapshots::default() }
     }
 
     /// Does one operation after the other while `left` lasts, which all clients share.
@@ -45,6 +47,7 @@ impl Client {
             let check = self.one(&db).await;
             self.world.note(check);
         }
+        self.snapshots.clear();
     }
 
     /// Commits one random change, on its own.
@@ -73,6 +76,9 @@ impl Client {
     }
 
     async fn one(&mut self, db: &Db) -> Check {
+        if self.rng.percent(self.world.spec.snapshot_percent) {
+            return self.snapshot(db).await;
+        }
         let reads = self.world.spec.read_percent;
         if self.rng.percent(reads) {
             let ns = self.rng.index(self.world.spec.ns.len()) as Ns;
@@ -81,7 +87,8 @@ impl Client {
         match self.rng.below(100) {
             0..4 => self.sync(db).await,
             4..7 => self.flush(db).await,
-            7..12 => {
+            7 => self.compact(db).await,
+            8..12 => {
                 let ms = self.rng.pick(&self.world.spec.naps_ms);
                 self.disk.sleep(Duration::from_millis(ms)).await;
                 Ok(())
@@ -181,6 +188,41 @@ impl Client {
                 self.world.refused("flush", &error);
             }
             None => self.world.counts.borrow_mut().abandoned += 1,
+        }
+        Ok(())
+    }
+
+    async fn compact(&mut self, db: &Db) -> Check {
+        let polls = self.draw_polls();
+        match within_polls(polls, db.compact()).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                self.errors += 1;
+                self.world.refused("compact", &error);
+            }
+            None => self.world.counts.borrow_mut().abandoned += 1,
+        }
+        Ok(())
+    }
+
+    async fn snapshot(&mut self, db: &Db) -> Check {
+        let world = Rc::clone(&self.world);
+        let polls = if self.draw_polls() == u32::MAX { u32::MAX } else { self.rng.below(60) as u32 };
+        let answer = if self.rng.percent(40) {
+            let ns = world.spec.pick_ns(&mut self.rng);
+            within_polls(polls, self.snapshots.take(db, &world, ns)).await
+        } else {
+            let (index, backward) = (self.rng.index(8), self.rng.one_in(2));
+            within_polls(polls, self.snapshots.read_again(index, backward)).await
+        };
+        match answer {
+            Some(Ok(Ok(()))) => world.counts.borrow_mut().snapshots += 1,
+            Some(Ok(Err(error))) => {
+                self.errors += 1;
+                world.refused("snapshot", &error);
+            }
+            Some(Err(violation)) => return Err(violation),
+            None => world.counts.borrow_mut().abandoned += 1,
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! | [`rng`], [`spec`] | chance from a seed; what a run does |
 //! | [`oracle`] | what must be true, after any crash |
 //! | [`world`], [`observe`] | oracle, counts and first violation of one timeline; the engine's own commit order |
-//! | [`client`], [`abandon`] | writes, reads, syncs; futures dropped too early |
+//! | [`client`], [`snapshots`], [`abandon`] | writes, reads, syncs; snapshots held over them; futures dropped too early |
 //! | [`read`] | all that a database shows, read twice |
 //! | [`machine`], [`life`] | the simulated machine, stepped; one life of a process on it |
 //! | [`campaign`] | power cuts, cuts in recovery, orders, faults, dropped futures, damaged files |
@@ -35,6 +35,7 @@ pub mod plants;
 pub mod read;
 pub mod report;
 pub mod rng;
+pub mod snapshots;
 pub mod spec;
 pub mod violation;
 pub mod wire;

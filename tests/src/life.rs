@@ -85,6 +85,8 @@ pub async fn work(db: &Db, disk: &Disk, world: &Rc<World>, operations: u32, rng:
     while running.get() > 0 {
         done.wait().await;
     }
+    let stats = db.stats();
+    world.counts.borrow_mut().compactions += stats.shards.iter().map(|shard| shard.compactions).sum::<u64>();
 }
 
 /// Closes the database: then everything acknowledged is durable.

@@ -58,6 +58,10 @@ counts! {
     acknowledged_sync,
     /// Gets and scans checked while writers ran.
     reads,
+    /// Snapshots taken or read again.
+    snapshots,
+    /// Compactions that lasted, in lives that did not die.
+    compactions,
     /// Whole namespaces dropped.
     drops,
     /// Tables left at the end of the runs: flushes that lasted.

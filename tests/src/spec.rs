@@ -28,6 +28,20 @@ pub struct Spec {
     pub segment_len: u64,
     /// Target length of a block in bytes.
     pub block_len: usize,
+    /// A table of a compaction ends at this many bytes.
+    pub table_len: u64,
+    /// Tables of level 0 that are merged.
+    pub newest_count: usize,
+    /// Bytes that level 1 may hold.
+    pub level_len: u64,
+    /// How many times more the next one.
+    pub level_ratio: u64,
+    /// Hidden bytes that make a compaction due.
+    pub hidden_len_min: u64,
+    /// Drops that make a compaction due.
+    pub drops_min: u64,
+    /// Of 100 operations, this many take or read a snapshot.
+    pub snapshot_percent: u64,
     /// Room kept for a full disk, in bytes.
     pub reserve_len: u64,
     /// How far the sequences of a life start above those before.
@@ -91,6 +105,13 @@ impl Spec {
             abandon_percent: 0,
             reserve_len: rng.pick(&[0, 0, 4096]),
             life_jump: rng.pick(&[1 << 24, 64, 16]),
+            table_len: rng.pick(&[1, 600, 600, 2000, 1 << 20]),
+            newest_count: rng.pick(&[1, 2, 2, 3]),
+            level_len: rng.pick(&[1, 1000, 4000]),
+            level_ratio: rng.pick(&[1, 2, 4]),
+            hidden_len_min: rng.pick(&[1, 300, 1 << 20]),
+            drops_min: rng.pick(&[1, 1, 4]),
+            snapshot_percent: rng.pick(&[0, 3, 10]),
         }
     }
 
@@ -108,6 +129,12 @@ impl Spec {
                 block_len: Some(self.block_len),
                 reserve_len: Some(self.reserve_len),
                 life_jump: Some(self.life_jump),
+                table_len: Some(self.table_len),
+                newest_count: Some(self.newest_count),
+                level_len: Some(self.level_len),
+                level_ratio: Some(self.level_ratio),
+                hidden_len_min: Some(self.hidden_len_min),
+                drops_min: Some(self.drops_min),
                 ..Tuning::default()
             },
             ..Options::at(&self.path)

@@ -33,6 +33,7 @@ mod tag {
     pub(super) const GAP_ADDED: u64 = 20 << 1 | 1;
     pub(super) const GAP_REMOVED: u64 = 21 << 1 | 1;
     pub(super) const LIFE_START: u64 = 22 << 1 | 1;
+    pub(super) const LOG_SYNCED: u64 = 23 << 1;
     /// In a table: its tombstones.
     pub(super) const TABLE_TOMBSTONES: u64 = 1 << 1;
     /// In a table: value bytes that it hides.
@@ -51,7 +52,7 @@ mod number {
     numbers! {
         SNAPSHOT TABLE_ADDED TABLE_REMOVED TABLE_MOVED SEGMENT_SEALED FOOTER SEGMENT_REMOVED PACK_ADDED PACK_REMOVED
         LIVE_DELTA REPLAY_FROM LAST_SEQ UNIX_MS NEXT_NUMBER NEXT_NAME DROP_ADDED DROP_REMOVED WINDOW_OPENED
-        WINDOW_CLOSED GAP_ADDED GAP_REMOVED LIFE_START TABLE_TOMBSTONES TABLE_HIDDEN_LEN SEGMENT_FOOTER
+        WINDOW_CLOSED GAP_ADDED GAP_REMOVED LIFE_START LOG_SYNCED TABLE_TOMBSTONES TABLE_HIDDEN_LEN SEGMENT_FOOTER
     }
 }
 
@@ -70,6 +71,7 @@ impl Edit {
             (tag::NEXT_NUMBER, self.next_number.map(|number| vec![number.into()])),
             (tag::NEXT_NAME, self.next_name.map(|name| vec![name])),
             (tag::LIFE_START, self.life_start.map(|seq| vec![seq.get()])),
+            (tag::LOG_SYNCED, self.log_synced.map(|p| vec![p.segment.into(), p.offset.into()])),
         ];
         for (tag, numbers) in scalars {
             if let Some(numbers) = numbers {
@@ -159,6 +161,9 @@ impl Edit {
             number::NEXT_NUMBER => once(&mut self.next_number, field.reader("next file number"), Reader::u32),
             number::NEXT_NAME => once(&mut self.next_name, field.reader("next name number"), Reader::u64),
             number::LIFE_START => once(&mut self.life_start, field.reader("life start"), Reader::seq),
+            number::LOG_SYNCED => {
+                once(&mut self.log_synced, field.reader("synced position"), Reader::position)
+            }
             _ => field.skip(),
         }
     }

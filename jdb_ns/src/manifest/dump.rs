@@ -131,6 +131,7 @@ fn describe(edit: &Edit, number: u64) -> String {
     edit.gaps_added.iter().for_each(|g| say(format!("gap added: {} to {}", g.from, g.to)));
     edit.gaps_removed.iter().for_each(|from| say(format!("gap from {from} removed")));
     edit.life_start.iter().for_each(|seq| say(format!("life starts at {seq}")));
+    edit.log_synced.iter().for_each(|p| say(format!("log synced through {}:{}", p.segment, p.offset)));
     if out.is_empty() { format!("field {number} of a later version") } else { out }
 }
 

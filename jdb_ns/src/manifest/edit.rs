@@ -197,4 +197,6 @@ pub struct Edit {
     pub gaps_removed: Vec<SeqNo>,
     /// The sequence at which this life of the database starts.
     pub life_start: Option<SeqNo>,
+    /// The log is durable through here: one that ends before is damaged.
+    pub log_synced: Option<Position>,
 }

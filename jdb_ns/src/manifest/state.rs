@@ -44,6 +44,8 @@ pub struct State {
     pub gaps: BTreeMap<SeqNo, Gap>,
     /// The sequence at which the last recorded life started.
     pub life_start: SeqNo,
+    /// The log was durable through here when the last edit that noted it was written.
+    pub log_synced: Position,
 }
 
 impl State {
@@ -78,6 +80,7 @@ impl State {
         set(&mut self.unix_ms, edit.unix_ms);
         set(&mut self.next_name, edit.next_name);
         set(&mut self.life_start, edit.life_start);
+        set(&mut self.log_synced, edit.log_synced);
         let added = added_numbers(edit).map(|number| number.saturating_add(1));
         self.next_number = added.chain(edit.next_number).fold(self.next_number, u32::max);
         for at in &edit.drops_removed {
@@ -117,6 +120,7 @@ impl State {
             windows_opened: self.windows.iter().copied().collect(),
             gaps_added: self.gaps.values().copied().collect(),
             life_start: Some(self.life_start),
+            log_synced: (self.log_synced != Position::default()).then_some(self.log_synced),
             ..Edit::default()
         }
     }

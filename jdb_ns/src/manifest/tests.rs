@@ -144,6 +144,7 @@ fn fitting_edit(r: &mut Rng, state: &State) -> Edit {
         }
         _ => {
             edit.life_start = Some(state.life_start.plus(1 << 24));
+            edit.log_synced = Some(Position { segment: 1 + r.below(9) as u32, offset: 8 });
             edit.next_name = Some(state.next_name + r.below(3));
             let from = state.gaps.last_key_value().map_or(SeqNo::ZERO, |(_, gap)| gap.to.plus(1));
             edit.gaps_added.push(Gap { from, to: from.plus(r.below(50)) });
@@ -207,6 +208,7 @@ fn small_edit() -> Edit {
         windows_opened: vec![WindowEntry { ns, s0: seq(45) }],
         gaps_added: vec![Gap { from: seq(5), to: seq(6) }],
         life_start: Some(seq(7)),
+        log_synced: Some(Position { segment: 3, offset: 64 }),
         ..Edit::default()
     }
 }

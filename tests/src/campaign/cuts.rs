@@ -17,8 +17,6 @@ use std::path::Path;
 pub const DAMAGES: u64 = 8;
 /// Images where a rename is at stake: such moments are few.
 const DAMAGES_RARE: u64 = 72;
-/// Images where a removal is at stake: there are fewer still.
-const DAMAGES_RAREST: u64 = 112;
 
 /// A few lives of about 100 operations, or many short ones that mostly open and close.
 const CALM: Shape = Shape { lives: 1..4, operations: 40..140, boundaries: 1..600 };
@@ -80,11 +78,5 @@ fn cut(disk: &SimDisk, world: &World, rng: &mut Rng, damage: u64) -> Check<u64> 
     let done = image.damage_counts();
     check_image(&image, world, After::PowerCut, depth, seed)
         .map_err(|v| v.at(format!("power cut at boundary {}, damage {damage}", disk.changes())))?;
-    Ok(if done.removes_lost + done.removes_kept > 0 {
-        DAMAGES_RAREST
-    } else if done.renames_lost + done.renames_kept + done.names_reordered > 0 {
-        DAMAGES_RARE
-    } else {
-        DAMAGES
-    })
+    Ok(if done.renames_lost + done.renames_kept > 0 { DAMAGES_RARE } else { DAMAGES })
 }

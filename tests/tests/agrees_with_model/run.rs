@@ -2,7 +2,7 @@
 
 use crate::model::{ModelScan, Rows, Version};
 use bytes::Bytes;
-use jdb::{Db, Driver, Durability, Item, NsId, Options, Scan, Tuning};
+use jdb::{Db, Driver, Durability, Item, NsId, Options, Scan, Snapshot, Tuning};
 use jdb_io::Disk;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -14,6 +14,8 @@ use tests::rng::Rng;
 pub(crate) const STEPS: u32 = 400;
 /// Scans that are open at once.
 const SCANS_MAX: usize = 4;
+/// Snapshots that are held at once.
+const SNAPSHOTS_MAX: usize = 3;
 
 /// The database, its model, and what the seed says.
 pub(crate) struct Run {
@@ -31,6 +33,7 @@ pub(crate) struct Run {
     /// The last sequence, in a database of one shard.
     last_seq: u64,
     scans: Vec<(NsId, Scan, ModelScan)>,
+    snapshots: Vec<(NsId, Snapshot, Rows)>,
 }
 
 impl Run {
@@ -43,6 +46,12 @@ impl Run {
             block_len: Some(rng.pick(&[1, 64, 300, 4096])),
             life_jump: Some(rng.pick(&[1, 10, 1000, 1 << 24])),
             reserve_len: Some(rng.pick(&[0, 8 << 10])),
+            table_len: Some(rng.pick(&[1, 500, 4000, 1 << 20])),
+            newest_count: Some(rng.pick(&[1, 2, 4])),
+            level_len: Some(rng.pick(&[1, 2000, 20_000])),
+            level_ratio: Some(rng.pick(&[1, 2, 10])),
+            hidden_len_min: Some(rng.pick(&[1, 1000, 1 << 20])),
+            drops_min: Some(rng.pick(&[1, 2, 32])),
         };
         let options = Options {
             shards: rng.pick(&[1, 4]),
@@ -70,6 +79,7 @@ impl Run {
             model: BTreeMap::new(),
             last_seq: 0,
             scans: Vec::new(),
+            snapshots: Vec::new(),
         }
     }
 
@@ -97,16 +107,27 @@ impl Run {
             50..52 => self.drop_ns().await,
             52..66 => self.get().await,
             66..72 => self.begin_scan(),
-            72..92 => self.step_scan().await,
-            92..95 => {
+            72..85 => self.step_scan().await,
+            85..87 => self.take_snapshot(),
+            87..90 => self.read_snapshot().await,
+            90..93 => {
                 self.note(|| "flush".into());
                 self.db().flush().await.unwrap();
             }
-            95..97 => {
+            93 => {
+                self.note(|| "compact".into());
+                self.db().compact().await.unwrap();
+            }
+            94 => {
+                self.note(|| "settle".into());
+                self.db().settle().await.unwrap();
+            }
+            95 => {
                 self.note(|| "sync".into());
                 self.db().sync().await.unwrap();
             }
-            97..98 => self.check_all().await,
+            96 => self.nap().await,
+            97 => self.check_all().await,
             _ => {
                 self.close().await;
                 self.open().await;
@@ -187,7 +208,7 @@ impl Run {
     }
 
     fn begin_scan(&mut self) {
-        if self.scans.len() == SCANS_MAX {
+        if self.scans.len() >= SCANS_MAX {
             let oldest = self.rng.index(self.scans.len());
             self.scans.swap_remove(oldest);
         }
@@ -228,6 +249,49 @@ impl Run {
             model.rev();
         }
         self.scans.push((ns, scan, model));
+    }
+
+    fn take_snapshot(&mut self) {
+        if self.snapshots.len() == SNAPSHOTS_MAX {
+            let oldest = self.rng.index(self.snapshots.len());
+            self.snapshots.swap_remove(oldest);
+        }
+        let ns = self.ns();
+        self.note(|| format!("snapshot of {ns}"));
+        let rows = self.model.get(&ns).cloned().unwrap_or_default();
+        self.snapshots.push((ns, self.db().ns(ns).snapshot(), rows));
+    }
+
+    /// A snapshot reads the same, whatever happened since.
+    async fn read_snapshot(&mut self) {
+        let Some(chosen) = self.snapshots.len().checked_sub(1) else { return };
+        let chosen = self.rng.index(chosen + 1);
+        let key = self.key();
+        let (ns, snapshot, rows) = &self.snapshots[chosen];
+        let got = snapshot.get(&key).await.unwrap();
+        let want = rows.get(&key).map(|version| &version.value[..]);
+        self.check(got.as_deref() == want, || {
+            format!("get {} in a snapshot of {ns}: {got:?}, not {want:?}", show(&key))
+        });
+        let mut scan = snapshot.iter();
+        let mut model = ModelScan::new(rows.iter().map(|(key, version)| (key.clone(), version.clone())));
+        for _ in 0..=rows.len() {
+            model.next();
+            self.check_item(scan.next().await.unwrap(), &model, true).await;
+        }
+        if self.rng.one_in(2) {
+            let (ns, snapshot, rows) = &self.snapshots[chosen];
+            let model = ModelScan::new(rows.iter().map(|(key, version)| (key.clone(), version.clone())));
+            self.scans.push((*ns, snapshot.iter(), model));
+        }
+    }
+
+    /// Long enough for open scans to go over to another Version.
+    async fn nap(&mut self) {
+        self.note(|| "nap".into());
+        if let Some(disk) = self.options.disk.clone() {
+            disk.sleep(Duration::from_millis(1500)).await;
+        }
     }
 
     /// Some steps of a scan that is open, in any mix.
@@ -317,6 +381,7 @@ impl Run {
         self.note(|| "close".into());
         // Scans may outlive their database, but not for this test.
         self.scans.clear();
+        self.snapshots.clear();
         self.db.take().unwrap().close().await.unwrap();
     }
 

@@ -61,6 +61,7 @@ fn any_edit(r: &mut Rng) -> Edit {
         gaps_added: r.list(|r| Gap { from: r.seq(), to: r.seq() }),
         gaps_removed: r.list(Rng::seq),
         life_start: r.maybe(Rng::seq),
+        log_synced: r.maybe(|r| Position { segment: r.below(9) as u32, offset: r.below(1 << 20) as u32 }),
     }
 }
 

@@ -1,0 +1,307 @@
+//! The compactor of a shard: merges tables while anything is due, and takes the old ones away.
+//!
+//! ```text
+//! plan, keeper and log position of one moment -> steps -> tables synced -> directory synced -> log synced through its start
+//!   -> one MANIFEST record -> published -> files removed that no Version holds
+//! ```
+//!
+//! Invariants
+//! - Nothing is awaited between the choice of a plan and the start of its compaction, nor between the record and its
+//!   publication.
+//! - The record waits until the log is durable through everything that was visible at the start: else the effect of a drop
+//!   would be durable before the drop.
+//! - Only the flusher adds to level 0 and only the compactor takes anything away, so that a plan stays right while it runs.
+
+use crate::error::Result;
+use crate::filename::FileName;
+use crate::flusher::position;
+use crate::keeper::{ShardKeeper, drop_range};
+use crate::manifest::{Edit, LiveDelta, State, TableEntry, TableMove};
+use crate::pace;
+use crate::shard::Shard;
+use futures::future::select;
+use jdb_io::plant::{Plant, planted};
+use jdb_lsm::{Compacted, Compaction, CompactionOptions, Plan, Table, TableMeta, pick, pick_all, waiting};
+use jdb_val::LogPos;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Time between two attempts after one failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often it is looked whether tables that readers hold may go.
+const LOOK: Duration = Duration::from_secs(1);
+/// Drops counted for one table: more make it no more urgent.
+const WAITING_MAX: usize = 256;
+/// Drops that the map holds at most; the next one waits.
+pub(crate) const DROP_COUNT_MAX: usize = 16 << 10;
+/// From this part of [`DROP_COUNT_MAX`] on every table that lacks a drop is written anew.
+const DROP_PRESSURE_PART: usize = 4;
+/// After so many flush intervals without other work, a table that lacks a single drop is written anew.
+const DROP_PATIENCE: u32 = 10;
+
+/// A finished compaction whose record could not be written yet.
+struct Finished {
+    result: Compacted,
+    /// The log must be durable through here.
+    needed: LogPos,
+}
+
+/// Runs until the shard stops or must not write any more.
+pub(crate) async fn run(shard: Rc<Shard>) {
+    let mut finished = None;
+    let mut patient = true;
+    while !shard.is_over() {
+        shard.remove_retired().await;
+        if shard.is_over() {
+            break;
+        }
+        if finished.is_none() && shard.plan(patient).is_none() {
+            patient = shard.wait_for_compaction().await;
+            continue;
+        }
+        let result = shard.compact_one(&mut finished, patient).await;
+        patient = true;
+        *shard.compaction_error.borrow_mut() = result.err();
+        shard.compacted.notify();
+        if shard.compaction_error.borrow().is_some() && !shard.is_over() {
+            let (due, timer) = (pin!(shard.stopped.wait()), pin!(shard.disk.sleep(RETRY)));
+            select(due, timer).await;
+        }
+    }
+    shard.compacted.notify();
+}
+
+impl Shard {
+    /// Lets the compactor look whether anything is due.
+    pub(crate) fn want_compaction(&self) {
+        self.compaction_idle.set(false);
+        self.compaction_due.notify();
+    }
+
+    /// Whether the tasks are to end.
+    fn is_over(&self) -> bool {
+        self.stopping.get() || self.poison.borrow().is_some()
+    }
+
+    /// Waits until something may be due. `false`: nothing came for long; what is hardly worth it may be done now.
+    async fn wait_for_compaction(&self) -> bool {
+        self.compaction_idle.set(true);
+        self.compacted.notify();
+        let patience = self.settings.flush_interval * DROP_PATIENCE;
+        let time = if self.tree.retired_count() > 0 { LOOK } else { patience };
+        let drops = self.drops.borrow().count() > 0;
+        if self.tree.retired_count() > 0 || drops {
+            let start = self.disk.now();
+            let (due, timer) = (pin!(self.compaction_due.wait()), pin!(self.disk.sleep(time)));
+            select(due, timer).await;
+            self.compaction_idle.set(false);
+            return !drops || self.disk.now().saturating_sub(start) < patience;
+        }
+        self.compaction_due.wait().await;
+        self.compaction_idle.set(false);
+        true
+    }
+
+    /// The most urgent plan of this moment.
+    fn plan(&self, patient: bool) -> Option<Plan> {
+        let version = self.tree.version();
+        let levels = version.candidates(|meta| self.waiting_drops(meta, patient));
+        if let Some(level) = self.compact_level.get() {
+            let (level, plan) = pick_all(&levels, level);
+            self.compact_level.set(level);
+            if plan.is_some() {
+                return plan;
+            }
+            self.compacted.notify();
+        }
+        pick(&levels, self.live_len.get(), &[], &self.settings.picker)
+    }
+
+    /// Drops for which a table is worth being written anew, see [`waiting`]; a few are not worth it.
+    fn waiting_drops(&self, meta: &TableMeta, patient: bool) -> u64 {
+        let drops = self.drops.borrow();
+        if drops.count() == 0 {
+            return 0;
+        }
+        let points = self.points.borrow();
+        let touching = || drops.touching(&meta.first_key, &meta.last_key);
+        let count = if points.is_empty() {
+            touching().filter(|drop| meta.drop_seq < drop.at).take(WAITING_MAX).count() as u64
+        } else {
+            let held = |drop: &crate::manifest::DropEntry| {
+                let range = drop_range(drop);
+                let holds = |seq| jdb_lsm::ReadPoint::snapshot(seq).holds(&range);
+                (range, points.of(drop.ns).any(holds))
+            };
+            let all: Vec<_> = touching().filter(|drop| meta.drop_seq < drop.at).map(held).collect();
+            waiting(meta, all.into_iter())
+        };
+        let pressed = drops.count() >= DROP_COUNT_MAX / DROP_PRESSURE_PART || self.drops_pressed.get();
+        // A table that lies within one namespace goes as a whole.
+        let whole = drops.touching(&meta.first_key, &meta.first_key).any(|drop| {
+            meta.drop_seq < drop.at
+                && drops.touching(&meta.last_key, &meta.last_key).any(|other| other.at == drop.at)
+        });
+        if pressed || whole || !patient || count >= self.settings.drops_min { count } else { 0 }
+    }
+
+    /// One compaction, from its plan to the removal of its inputs; or the record of one that was finished before.
+    async fn compact_one(self: &Rc<Self>, finished: &mut Option<Finished>, patient: bool) -> Result<()> {
+        let gate = Rc::clone(&self.gate);
+        let Some(_place) = gate.pass(|| self.is_over()).await else { return Ok(()) };
+        if finished.is_none() {
+            // The moment may have come later than the wish.
+            let Some(plan) = self.plan(patient) else { return Ok(()) };
+            *finished = self.merge(plan).await?;
+        }
+        let Some(done) = finished else { return Ok(()) };
+        self.commit_compaction(done).await?;
+        *finished = None;
+        self.remove_retired().await;
+        Ok(())
+    }
+
+    /// Executes a plan; `None` when the shard stopped meanwhile.
+    async fn merge(self: &Rc<Self>, plan: Plan) -> Result<Option<Finished>> {
+        let needed = self.inserted.get();
+        let options = CompactionOptions {
+            writer: self.writer_options(),
+            table_len: self.settings.table_len,
+            record_len: jdb_val::record_len,
+        };
+        let keeper = Rc::new(ShardKeeper::new(self));
+        let mut compaction = Compaction::new(&self.disk, &self.tree.version(), plan, keeper, options)?;
+        let mut next_file = || {
+            let number = self.take_number();
+            (number, FileName::Table(number).path(&self.dir))
+        };
+        loop {
+            if self.is_over() {
+                // What it has written is named by no MANIFEST: it goes now, or at the next open.
+                if self.closing.get() {
+                    compaction.discard().await;
+                }
+                return Ok(None);
+            }
+            let start = self.disk.now();
+            match compaction.step(&mut next_file).await {
+                Ok(true) => {
+                    let took = self.disk.now().saturating_sub(start);
+                    let share = pace::share(self.newest_count(), self.settings.picker.newest_count);
+                    pace::step_aside(&self.disk, took, share).await;
+                }
+                Ok(false) => return Ok(Some(Finished { result: compaction.finish()?, needed })),
+                Err(error) => {
+                    compaction.discard().await;
+                    let error = error.into();
+                    if crate::error::Error::is_failed_sync(&error) {
+                        self.poison(&error);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Makes a result the shard's own. After an error it may be tried again: the tables stay, for a record that failed may
+    /// be found at the next open all the same.
+    async fn commit_compaction(&self, done: &Finished) -> Result<()> {
+        let result = &done.result;
+        if !result.added.is_empty() && !planted(Plant::NoTableDirSync) {
+            let synced = self.disk.sync_dir(&self.dir).await.map_err(crate::error::Error::from);
+            if let Err(error) = &synced
+                && error.is_failed_sync()
+            {
+                self.poison(error);
+            }
+            synced?;
+        }
+        if !result.plan.is_trivial && !planted(Plant::CompactBeforeLogSync) {
+            self.wait_synced(done.needed).await?;
+        }
+        let stale = self.stale_state().await;
+        let mut manifest = self.manifest.lock().await;
+        let state = stale.as_ref().unwrap_or(&manifest.state);
+        let mut edit = compaction_edit(result);
+        edit.next_number = Some(self.next_number.get().max(state.next_number));
+        // It may hold the effect of drops that only the log holds: a log that ends before them is damaged, not torn.
+        edit.log_synced = Some(position(self.log.synced()));
+        let gone = self.retire_drops(state, state.last_seq, &mut edit);
+        if planted(Plant::RemoveBeforeManifest) {
+            for &number in &result.removed {
+                drop(self.disk.remove(&FileName::Table(number).path(&self.dir)).await);
+            }
+        }
+        self.commit_edit(&mut manifest, &edit).await?;
+        let added = result.added.iter().map(|meta| {
+            let path = FileName::Table(meta.number).path(&self.dir);
+            Rc::new(Table::new(&self.disk, path, meta.clone(), Some(self.cache.clone()), &self.handles))
+        });
+        self.tree.compacted(result, added.collect());
+        self.drops.borrow_mut().remove(&gone);
+        self.note_live(&manifest.state);
+        self.count(|counts| {
+            counts.compactions += 1;
+            counts.moves += u64::from(result.plan.is_trivial);
+            counts.compacted_len += result.progress.written_len;
+            counts.tombstones_dropped += result.progress.tombstones_dropped;
+        });
+        Ok(())
+    }
+
+    /// Removes the files of tables that left the tree and that nobody reads any more. What cannot be removed goes at the
+    /// next open.
+    pub(crate) async fn remove_retired(&self) {
+        for table in self.tree.take_unpinned() {
+            let path = table.path().to_owned();
+            drop(table);
+            drop(self.disk.remove(&path).await);
+        }
+    }
+
+    /// Tables in level 0.
+    pub(crate) fn newest_count(&self) -> usize {
+        self.tree.version().levels.first().map_or(0, Vec::len)
+    }
+
+    /// With its bug planted, the state that the next edit is built for before it has the lock.
+    pub(crate) async fn stale_state(&self) -> Option<State> {
+        if !planted(Plant::StaleEdit) {
+            return None;
+        }
+        let state = self.manifest.lock().await.state.clone();
+        jdb_io::task::yield_now().await;
+        Some(state)
+    }
+}
+
+/// A table as the MANIFEST writes it.
+pub(crate) fn table_entry(meta: &TableMeta, level: usize) -> TableEntry {
+    TableEntry {
+        number: meta.number,
+        level: u8::try_from(level).unwrap_or(u8::MAX),
+        len: meta.len,
+        count: meta.count,
+        first_key: meta.first_key.clone().into(),
+        last_key: meta.last_key.clone().into(),
+        seq_min: meta.seq_min,
+        seq_max: meta.seq_max,
+        drop_seq: meta.drop_seq,
+        id: meta.id,
+        tombstones: meta.tombstones,
+        hidden_len: meta.hidden_len,
+    }
+}
+
+fn compaction_edit(result: &Compacted) -> Edit {
+    let level = u8::try_from(result.level).unwrap_or(u8::MAX);
+    let live = result.live.iter().filter(|(_, change)| change.len != 0);
+    Edit {
+        tables_added: result.added.iter().map(|meta| table_entry(meta, result.level)).collect(),
+        tables_removed: result.removed.clone(),
+        tables_moved: result.moved.iter().map(|&number| TableMove { number, level }).collect(),
+        live_deltas: live.map(|(&origin, change)| LiveDelta { origin, delta: change.len }).collect(),
+        ..Edit::default()
+    }
+}
