@@ -161,3 +161,66 @@ impl Table {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{HANDLES_MAX, Rng, handles, on_sim, row, table_of};
+    use futures::future::join_all;
+    use jdb_base::SeqNo;
+    use std::rc::Rc;
+
+    #[test]
+    fn of_thousands_of_tables_few_are_open_and_every_read_is_right() {
+        on_sim(1, |_, disk| async move {
+            let mut tables = Vec::new();
+            for number in 0..2000 {
+                tables.push(table_of(&disk, number, &[row(&format!("{number:04}"), 7)]).await);
+            }
+            assert_eq!(disk.counters().open_files, 0, "nothing is opened before it is read");
+            let mut rng = Rng(3);
+            for step in 0..1000 {
+                let at_once = 1 + rng.below(5);
+                let reads = (0..at_once).map(|_| rng.below(2000)).map(|number| {
+                    let table = &tables[number];
+                    async move {
+                        let key = format!("{number:04}");
+                        let entry =
+                            table.reader().await.unwrap().get(key.as_bytes(), SeqNo::MAX).await.unwrap();
+                        assert_eq!(entry.unwrap().value, format!("{key}@7"), "step {step}");
+                    }
+                });
+                join_all(reads.collect::<Vec<_>>()).await;
+                assert!(disk.counters().open_files <= HANDLES_MAX as u64, "step {step}");
+            }
+            // Each of five had one in its hand, and another task's was just being opened.
+            assert!(disk.counters().open_files_peak <= HANDLES_MAX as u64 + 5, "{:?}", disk.counters());
+            let opens = disk.counters().opens;
+            for _ in 0..10 {
+                assert!(tables[5].reader().await.unwrap().get(b"0005", SeqNo::MAX).await.unwrap().is_some());
+            }
+            assert!(disk.counters().opens <= opens + 1, "a table in use was opened again");
+            drop(tables);
+            assert_eq!(
+                (disk.counters().open_files, handles().count()),
+                (0, 0),
+                "a table that is gone is open"
+            );
+        });
+    }
+
+    #[test]
+    fn two_tasks_that_open_a_table_share_its_reader_and_its_top_index_counts() {
+        on_sim(1, |_, disk| async move {
+            let rows: Vec<_> = (0..2000).map(|i| row(&format!("{i:04}"), 1)).collect();
+            let table = table_of(&disk, 1, &rows).await;
+            assert!(table.ready().is_none());
+            let readers = join_all([table.reader(), table.reader()]).await;
+            let [a, b] = <[_; 2]>::try_from(readers).unwrap().map(Result::unwrap);
+            assert!(Rc::ptr_eq(&a, &b));
+            a.get(b"0999", SeqNo::MAX).await.unwrap().unwrap();
+            assert!(table.ready().is_some_and(|reader| Rc::ptr_eq(&reader, &a)));
+            assert!(a.pinned_len() > 0);
+            assert_eq!(handles().len(), super::READER_LEN + a.pinned_len());
+        });
+    }
+}

@@ -53,7 +53,10 @@ pub(crate) const TINY: WriterOptions = WriterOptions {
     filter_groups: false,
 };
 
-thread_local!(static HANDLES: Rc<Handles> = Rc::new(Handles::new(2, usize::MAX)));
+/// Tables that tests keep open.
+pub(crate) const HANDLES_MAX: usize = 2;
+
+thread_local!(static HANDLES: Rc<Handles> = Rc::new(Handles::new(HANDLES_MAX, usize::MAX)));
 
 /// Room for two open tables: those of a test are let go and opened again all the time.
 pub(crate) fn handles() -> Rc<Handles> {
