@@ -20,9 +20,15 @@ pub struct Options {
     /// Shards of a new database: a power of two from 1 to 256, default 8, fixed for ever. More shards spread the work of
     /// flushes over smaller steps; each costs about a kilobyte of memory, two small files and its own syncs.
     pub shards: u16,
-    /// Memory for memtables and the block cache of the whole database, in bytes; default 64 MiB. The largest value or
-    /// batch in flight comes on top. More makes fewer, larger tables and keeps more of them at hand.
+    /// Memory of the whole database in bytes; default 64 MiB: half for memtables, a quarter for the block cache, a sixteenth
+    /// for open tables and segments, the rest for buffers of what runs in the background. Values and batches in flight come
+    /// on top, and about 300 bytes for each table and segment. Writers wait for a flush when the memtables' half is full.
+    /// More makes fewer, larger tables and keeps more of them at hand.
     pub memory: usize,
+    /// Tables and segments kept open for reading, of the whole database; default 256. What is evicted is opened again when
+    /// it is read. Open as well are what reads and compactions use just then, and in each shard the MANIFEST and the
+    /// segments not yet synced, one mostly.
+    pub descriptors: usize,
     /// Values up to this many bytes also stay in the index, where reads and scans find them without a second read;
     /// default 128. Larger makes the index, and what its compaction writes, larger.
     pub inline_max: usize,
@@ -52,7 +58,8 @@ pub struct Options {
 pub struct Tuning {
     /// Length at which a segment of the value log is full; at least 256, default 16 MiB.
     pub segment_len: Option<u64>,
-    /// Bytes that all active memtables may hold together; default half of [`Options::memory`].
+    /// Bytes that all memtables may hold together, those that wait for their flush included; default half of
+    /// [`Options::memory`].
     pub memtable_len: Option<usize>,
     /// Bytes of log that may be in no table yet; default 128 MiB.
     pub unflushed_len: Option<u64>,
@@ -95,6 +102,7 @@ impl Options {
             path: path.into(),
             shards: 8,
             memory: 64 << 20,
+            descriptors: 256,
             inline_max: 128,
             durability: Durability::Os,
             sync_interval: Duration::from_millis(500),
@@ -131,6 +139,7 @@ impl Options {
             dir: self.path,
             shards: self.shards,
             memory: self.memory,
+            descriptors: self.descriptors,
             inline_max: self.inline_max,
             sync_interval: self.sync_interval,
             flush_interval: self.flush_interval,
@@ -138,7 +147,7 @@ impl Options {
             read_only: self.read_only,
             recovery: self.recovery,
             segment_len: self.tuning.segment_len.unwrap_or(SEGMENT_LEN),
-            memtable_len: self.tuning.memtable_len.unwrap_or(self.memory / 2),
+            memtable_len: self.tuning.memtable_len,
             unflushed_len: self.tuning.unflushed_len.unwrap_or(UNFLUSHED_LEN),
             block_len: self.tuning.block_len.unwrap_or(BLOCK_LEN),
             table_len: self.tuning.table_len.unwrap_or(TABLE_LEN),

@@ -24,4 +24,19 @@ pub struct Counters {
     pub removes: u64,
     /// Renames.
     pub renames: u64,
+    /// Files open now; one that an operation still uses closes with it.
+    pub open_files: u64,
+    /// The most files that were open at once.
+    pub open_files_peak: u64,
+}
+
+impl Counters {
+    pub(crate) fn file_opened(&mut self) {
+        self.open_files += 1;
+        self.open_files_peak = self.open_files_peak.max(self.open_files);
+    }
+
+    pub(crate) fn file_closed(&mut self) {
+        self.open_files -= 1;
+    }
 }

@@ -79,7 +79,13 @@ async fn run(disk: &Disk, dir: &Path, count: u64) -> Result<(), Box<dyn Error>> 
             polls.last().copied().unwrap_or_default(),
         );
         let added = result.added.iter().map(|meta| {
-            Rc::new(Table::new(disk, dir.join(format!("{}.sst", meta.number)), meta.clone(), None))
+            Rc::new(Table::new(
+                disk,
+                dir.join(format!("{}.sst", meta.number)),
+                meta.clone(),
+                None,
+                &Rc::default(),
+            ))
         });
         tree.compacted(&result, added.collect());
     }
@@ -107,7 +113,7 @@ async fn fill(
     let path = dir.join(format!("{number}.sst"));
     let options = jdb_sst::WriterOptions::default();
     let flushed = write_table(disk, &path, number, options, &memtable, record_len).await?;
-    let table = flushed.map(|flushed| Rc::new(Table::new(disk, path, flushed.meta, None)));
+    let table = flushed.map(|flushed| Rc::new(Table::new(disk, path, flushed.meta, None, &Rc::default())));
     tree.flushed(&memtable, table);
     Ok(())
 }

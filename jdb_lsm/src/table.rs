@@ -4,9 +4,8 @@
 
 use crate::error::{Error, Result};
 use jdb_base::SeqNo;
-use jdb_io::{BlockCache, Disk, Mode};
+use jdb_io::{BlockCache, Disk, Handles, Held, Mode};
 use jdb_sst::{Footer, SstReader};
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -40,6 +39,13 @@ pub struct TableMeta {
     pub hidden_len: u64,
 }
 
+/// What an open table is taken to weigh in bytes without its top index: reader, list of meta blocks, file.
+const READER_LEN: usize = 512;
+/// A top index in memory is about so many times as long as in the file, by the numbers beside it. Until it is read, and its
+/// true length known, that stands in for it; and a top that comes to more is not kept.
+const TOP_WEIGHT: usize = 2;
+const TOP_WEIGHT_MAX: usize = TOP_WEIGHT * jdb_sst::layout::TOP_LEN_PINNED;
+
 /// A table of the tree.
 #[derive(Debug)]
 pub struct Table {
@@ -47,18 +53,24 @@ pub struct Table {
     path: PathBuf,
     disk: Disk,
     cache: Option<(Rc<BlockCache>, u64)>,
-    reader: RefCell<Option<Rc<SstReader>>>,
+    reader: Held<SstReader>,
 }
 
 impl Table {
-    /// The table in file `path`; nothing is opened.
+    /// The table in file `path`; nothing is opened. Its reader will have a place among `handles`, its blocks in `cache`.
     #[must_use]
-    pub fn new(disk: &Disk, path: PathBuf, meta: TableMeta, cache: Option<Rc<BlockCache>>) -> Self {
+    pub fn new(
+        disk: &Disk,
+        path: PathBuf,
+        meta: TableMeta,
+        cache: Option<Rc<BlockCache>>,
+        handles: &Rc<Handles>,
+    ) -> Self {
         let cache = cache.map(|cache| {
             let file_id = cache.next_file_id();
             (cache, file_id)
         });
-        Self { meta, path, disk: disk.clone(), cache, reader: RefCell::new(None) }
+        Self { meta, path, disk: disk.clone(), cache, reader: Held::new(handles) }
     }
 
     /// What the MANIFEST says about it.
@@ -86,17 +98,31 @@ impl Table {
             && upper.is_none_or(|upper| self.meta.first_key.as_slice() < upper)
     }
 
-    /// Its reader, opened at the first call: one open, one read of the footer.
+    /// Its reader, opened when it is not: one open, one read of the footer, and the top index once more at the first block.
+    /// It stays open until it is among the least recently used of too many.
     ///
     /// # Errors
     /// A missing, cut or damaged file, or a sound one that is not this table.
     pub async fn reader(&self) -> Result<Rc<SstReader>> {
-        if let Some(reader) = &*self.reader.borrow() {
-            return Ok(reader.clone());
+        if let Some(reader) = self.ready() {
+            return Ok(reader);
         }
         let opened = self.open(self.cache.clone()).await?;
         // Another task may have opened it meanwhile: the first one stays.
-        Ok(self.reader.borrow_mut().get_or_insert(opened).clone())
+        let guess = opened.footer().top.len as usize * TOP_WEIGHT;
+        Ok(self.reader.put(opened, READER_LEN + if guess <= TOP_WEIGHT_MAX { guess } else { 0 }))
+    }
+
+    /// Its reader if it is open. Cost: no allocation, no look-up.
+    #[inline]
+    #[must_use]
+    pub fn ready(&self) -> Option<Rc<SstReader>> {
+        let reader = self.reader.get()?;
+        let pinned_len = reader.pinned_len();
+        if pinned_len > 0 && self.reader.weight() != READER_LEN + pinned_len {
+            self.reader.weigh(READER_LEN + pinned_len);
+        }
+        Some(reader)
     }
 
     /// A reader of its own for one walk over the whole table: it leaves the block cache to those who read rows.

@@ -3,8 +3,8 @@
 use crate::table::{Table, TableMeta};
 use jdb_base::key::entry_order;
 use jdb_base::{Kind, SeqNo};
-use jdb_io::Disk;
 use jdb_io::sim::{SimConfig, SimDisk};
+use jdb_io::{Disk, Handles};
 use jdb_sst::{SstWriter, WriterOptions};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -53,6 +53,13 @@ pub(crate) const TINY: WriterOptions = WriterOptions {
     filter_groups: false,
 };
 
+thread_local!(static HANDLES: Rc<Handles> = Rc::new(Handles::new(2, usize::MAX)));
+
+/// Room for two open tables: those of a test are let go and opened again all the time.
+pub(crate) fn handles() -> Rc<Handles> {
+    HANDLES.with(Rc::clone)
+}
+
 /// An entry: key, sequence, kind, value.
 pub(crate) type Row = (Vec<u8>, u64, Kind, Vec<u8>);
 
@@ -88,5 +95,5 @@ pub(crate) async fn table_of(disk: &Disk, number: u32, rows: &[Row]) -> Rc<Table
         tombstones: rows.iter().filter(|row| row.2 == Kind::Tombstone).count() as u64,
         hidden_len: 0,
     };
-    Rc::new(Table::new(disk, path, meta, None))
+    Rc::new(Table::new(disk, path, meta, None, &handles()))
 }

@@ -236,7 +236,7 @@ impl Shard {
         self.commit_edit(&mut manifest, &edit).await?;
         let added = result.added.iter().map(|meta| {
             let path = FileName::Table(meta.number).path(&self.dir);
-            Rc::new(Table::new(&self.disk, path, meta.clone(), Some(self.cache.clone())))
+            Rc::new(Table::new(&self.disk, path, meta.clone(), Some(self.cache.clone()), &self.handles))
         });
         self.tree.compacted(result, added.collect());
         self.drops.borrow_mut().remove(&gone);

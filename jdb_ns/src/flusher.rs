@@ -7,7 +7,7 @@
 //! The record holds the table **and** where replay starts from now on: recovery replays exactly what is in no table.
 
 use crate::compactor::table_entry;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::manifest::{DropEntry, Edit, FooterPlace, LiveDelta, Position, SegmentEntry, State};
 use crate::shard::{ClosedMemtable, Shard};
@@ -38,16 +38,17 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             Ok(()) => {
                 written = None;
                 shard.closed.borrow_mut().pop_front();
+                let memtable = Rc::downgrade(&closed.memtable);
                 free(closed.memtable).await;
                 *shard.flush_error.borrow_mut() = None;
-                shard.flushed.notify();
+                shard.account.freed(memtable, closed.memory_len);
                 shard.want_compaction();
                 shard.reserve.restore().await;
             }
             Err(error) if error.is_no_space() && shard.reserve.give_up().await => {}
             Err(error) => {
                 *shard.flush_error.borrow_mut() = Some(error);
-                shard.flushed.notify();
+                shard.account.tell_all();
                 if shard.stopping.get() {
                     break;
                 }
@@ -56,7 +57,7 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             }
         }
     }
-    shard.flushed.notify();
+    shard.account.tell_all();
 }
 
 /// Gives a memtable's memory back chunk by chunk, unless a reader still holds it.
@@ -107,7 +108,7 @@ impl Shard {
         self.commit_edit(&mut manifest, &edit).await?;
         let table = written.map(|flushed| {
             let path = FileName::Table(flushed.meta.number).path(&self.dir);
-            Rc::new(Table::new(&self.disk, path, flushed.meta, Some(self.cache.clone())))
+            Rc::new(Table::new(&self.disk, path, flushed.meta, Some(self.cache.clone()), &self.handles))
         });
         // Nothing is awaited between the commit and its publication.
         if let Some(sealed) = edit.segments_sealed.iter().map(|segment| segment.number).max() {
@@ -126,6 +127,8 @@ impl Shard {
 
     /// The table's file, durable with its name; `None` for a memtable without entries.
     async fn write_table(&self, closed: &ClosedMemtable) -> Result<Option<Flushed>> {
+        let is_over = || self.stopping.get() || self.poison.borrow().is_some();
+        let Some(_place) = self.account.flushes.pass(is_over).await else { return Err(Error::Closed) };
         let number = self.take_number();
         let path = FileName::Table(number).path(&self.dir);
         let options = self.writer_options();

@@ -1,4 +1,5 @@
-//! How many compactions run at once in a database: each holds a writer's buffers and a block of every source.
+//! How many flushes, and how many compactions, run at once in a database: each holds a writer's buffers, a compaction a
+//! block of every source too.
 
 use jdb_io::task::Event;
 use std::cell::Cell;

@@ -10,13 +10,14 @@
 //! | `recovery`, `create` | opening a shard, making a database |
 //! | [`read`] | point reads, scans, snapshots |
 //! | [`drops`] | what namespace drops hide |
-//! | `account` | one budget for all memtables |
+//! | `budget`, `account` | how memory is divided; the memtables of all shards held to their share |
 //! | `reserve` | room for deletes and a flush on a full disk |
 //! | [`manifest`], [`superblock`], [`filename`] | formats |
 //!
 //! One `Manager` belongs to one thread. A shard owns every mutation: dropping a caller's future drops only its answer.
 
 mod account;
+mod budget;
 pub mod commit;
 mod compactor;
 mod create;

@@ -1,6 +1,7 @@
 //! The manager: opens a database, spreads namespaces over its shards, closes it.
 
 use crate::account::Account;
+use crate::budget::Budget;
 use crate::commit::{Committed, Durability};
 use crate::create;
 use crate::error::{Error, Result};
@@ -17,9 +18,10 @@ use crate::{compactor, flusher, syncer, writer};
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
 use jdb_base::{NsId, key};
-use jdb_io::{BlockCache, Disk, Lock, Steps};
+use jdb_io::{BlockCache, Disk, Handles, Lock, Steps};
 use jdb_lsm::PickerOptions;
 use jdb_val::{Op, RecordKind, Recovery};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub struct Options {
     pub dir: PathBuf,
     pub shards: u16,
     pub memory: usize,
+    pub descriptors: usize,
     pub inline_max: usize,
     pub sync_interval: Duration,
     pub flush_interval: Duration,
@@ -39,7 +42,7 @@ pub struct Options {
     pub read_only: bool,
     pub recovery: Recovery,
     pub segment_len: u64,
-    pub memtable_len: usize,
+    pub memtable_len: Option<usize>,
     pub unflushed_len: u64,
     pub block_len: usize,
     pub table_len: u64,
@@ -65,6 +68,7 @@ pub struct Manager {
     shards: Vec<Rc<Shard>>,
     account: Rc<Account>,
     cache: Rc<BlockCache>,
+    handles: Rc<Handles>,
     /// Of flushes and compactions.
     steps: Rc<Steps>,
 }
@@ -78,9 +82,13 @@ impl Manager {
         check_options(&options)?;
         let (lock, superblock) = create::open_or_create(&disk, &options).await?;
         let lock = Rc::new(lock);
-        let account = Rc::new(Account::new(options.memtable_len, options.unflushed_len));
+        let budget = Budget::of(options.memory);
+        let memtable_len = options.memtable_len.unwrap_or(budget.memtable_len);
+        let account = Rc::new(Account::new(memtable_len, options.unflushed_len, budget.flush_count_max));
         let reserve = Rc::new(Reserve::open(&disk, &options.dir, options.reserve_len).await?);
-        let cache = Rc::new(BlockCache::new(options.memory as u64 / 4));
+        let cache = Rc::new(BlockCache::new(budget.cache_len as u64));
+        let handles = Rc::new(Handles::new(options.descriptors, budget.handles_len));
+        let log_buffer = Rc::<RefCell<Vec<u8>>>::default();
         let gate = Rc::new(Gate::new(COMPACTION_COUNT_MAX));
         let settings = Settings {
             inline_max: options.inline_max,
@@ -104,6 +112,8 @@ impl Manager {
                 account: account.clone(),
                 reserve: reserve.clone(),
                 cache: cache.clone(),
+                handles: handles.clone(),
+                log_buffer: log_buffer.clone(),
                 gate: gate.clone(),
             };
             open_shard(place, settings.clone())
@@ -123,7 +133,7 @@ impl Manager {
                 spawn_tasks(&disk, shard, &lock, &steps);
             }
         }
-        Ok(Self { disk, dir: options.dir, superblock, shards, account, cache, steps })
+        Ok(Self { disk, dir: options.dir, superblock, shards, account, cache, handles, steps })
     }
 
     /// Commits `ops`, which all belong to `ns`, as one batch.
@@ -223,8 +233,11 @@ impl Manager {
         Stats {
             driver: self.disk.driver(),
             io: self.disk.counters(),
-            memtable_len: self.account.memory_len(),
-            cache_len: self.cache.len(),
+            memtable_len: self.account.active_len(),
+            closed_memtable_len: self.account.closed_len(),
+            cache_len: self.cache.memory_len(),
+            handles_len: self.handles.len(),
+            handle_count: self.handles.count(),
             steps: StepStats::of(&self.steps),
             shards: self.shards.iter().map(|shard| ShardStats::of(shard)).collect(),
         }

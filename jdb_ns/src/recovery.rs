@@ -8,7 +8,7 @@
 //! Cost follows the unflushed log: no table and no footer is opened. Every open is treated as unclean, and opening writes
 //! nothing, so that it needs no space and can be cut at any point, again and again.
 
-use crate::account::Account;
+use crate::account::{self, Account};
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
@@ -19,7 +19,7 @@ use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Event;
-use jdb_io::{BlockCache, Disk, EntryKind, Mode};
+use jdb_io::{BlockCache, Disk, EntryKind, Handles, Mode};
 use jdb_lsm::{Table, TableMeta, Tree};
 use jdb_val::{Checkpoint, LogConfig, LogPos, Record, RecordKind, Recovery, Sealed, ValueLog};
 use std::cell::{Cell, RefCell};
@@ -40,6 +40,8 @@ pub(crate) struct Place {
     pub(crate) account: Rc<Account>,
     pub(crate) reserve: Rc<Reserve>,
     pub(crate) cache: Rc<BlockCache>,
+    pub(crate) handles: Rc<Handles>,
+    pub(crate) log_buffer: Rc<RefCell<Vec<u8>>>,
     pub(crate) gate: Rc<Gate>,
 }
 
@@ -48,7 +50,20 @@ pub(crate) struct Place {
 /// # Errors
 /// Damage to what was durable, named by file and offset; the disk's errors.
 pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Shard>> {
-    let Place { index, dir, disk, secret, segment_len, recovery, account, reserve, cache, gate } = place;
+    let Place {
+        index,
+        dir,
+        disk,
+        secret,
+        segment_len,
+        recovery,
+        account,
+        reserve,
+        cache,
+        handles,
+        log_buffer,
+        gate,
+    } = place;
     let mode = if settings.read_only { Mode::Read } else { Mode::ReadWrite };
     let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index), mode).await?;
     let mut manifest = Manifest { file: loaded.file, state: loaded.state };
@@ -65,9 +80,10 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         segment_len,
         recovery,
         read_only: settings.read_only,
-        ..LogConfig::default()
+        handles: handles.clone(),
+        buffer: log_buffer,
     };
-    let tree = Tree::new(levels(&disk, &dir, &state, &cache)?);
+    let tree = Tree::new(levels(&disk, &dir, &state, &cache, &handles)?);
     let mut drops = DropMap::default();
     for drop in state.drops.values() {
         drops.add(*drop);
@@ -116,6 +132,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         account: account.clone(),
         reserve,
         cache,
+        handles,
         log,
         tree,
         drops,
@@ -165,7 +182,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     shard.note_live(&state);
     account.add_shard(Rc::downgrade(&shard));
     if recovered.replayed_len > 0 {
-        shard.grew(memtable.arena_len(), recovered.replayed_len);
+        shard.grew(account::memory_len(&memtable), recovered.replayed_len);
     }
     Ok(shard)
 }
@@ -223,13 +240,19 @@ async fn check_tables(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
 ///
 /// # Errors
 /// Tables of a deeper level that overlap: no MANIFEST of ours says so.
-fn levels(disk: &Disk, dir: &Path, state: &State, cache: &Rc<BlockCache>) -> Result<Vec<Vec<Rc<Table>>>> {
+fn levels(
+    disk: &Disk,
+    dir: &Path,
+    state: &State,
+    cache: &Rc<BlockCache>,
+    handles: &Rc<Handles>,
+) -> Result<Vec<Vec<Rc<Table>>>> {
     let depth = state.tables.values().map(|table| usize::from(table.level) + 1).max().unwrap_or(0);
     let mut levels = vec![Vec::new(); depth];
     for table in state.tables.values() {
         let path = FileName::Table(table.number).path(dir);
         if let Some(level) = levels.get_mut(usize::from(table.level)) {
-            level.push(Rc::new(Table::new(disk, path, table_meta(table), Some(cache.clone()))));
+            level.push(Rc::new(Table::new(disk, path, table_meta(table), Some(cache.clone()), handles)));
         }
     }
     for (depth, level) in levels.iter_mut().enumerate() {

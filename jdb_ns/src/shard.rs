@@ -25,7 +25,7 @@ use crate::points::ReadPoints;
 use crate::reserve::Reserve;
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::Event;
-use jdb_io::{BlockCache, Disk};
+use jdb_io::{BlockCache, Disk, Handles};
 use jdb_lsm::{Hidden, PickerOptions, Tree, Version};
 use jdb_mem::Memtable;
 use jdb_sst::WriterOptions;
@@ -69,6 +69,7 @@ pub(crate) struct Shard {
     pub(crate) account: Rc<Account>,
     pub(crate) reserve: Rc<Reserve>,
     pub(crate) cache: Rc<BlockCache>,
+    pub(crate) handles: Rc<Handles>,
     pub(crate) log: ValueLog,
     pub(crate) tree: Tree,
     pub(crate) drops: RefCell<DropMap>,
@@ -110,7 +111,7 @@ pub(crate) struct Shard {
     pub(crate) closed: RefCell<VecDeque<ClosedMemtable>>,
     /// A memtable was closed, or the shard stops.
     pub(crate) flush_due: Event,
-    /// An attempt to flush is over.
+    /// An attempt to flush is over, in this shard or another.
     pub(crate) flushed: Event,
     /// Why the last attempt to flush failed.
     pub(crate) flush_error: RefCell<Option<Error>>,
@@ -163,7 +164,7 @@ pub(crate) enum Life {
 /// The memtable that takes entries now.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct ActiveMemtable {
-    /// Bytes of its arena at the last look.
+    /// Bytes that it counted for at the last look.
     pub(crate) memory_len: usize,
     /// Bytes of log that only it covers.
     pub(crate) log_len: u64,
@@ -177,6 +178,8 @@ pub(crate) struct ActiveMemtable {
 #[derive(Clone, Debug)]
 pub(crate) struct ClosedMemtable {
     pub(crate) memtable: Rc<Memtable>,
+    /// Bytes that it holds.
+    pub(crate) memory_len: usize,
     /// Replay starts here once it is flushed.
     pub(crate) end: LogPos,
     /// The newest sequence in it and before it.
@@ -419,8 +422,10 @@ impl Shard {
         let memtable = self.tree.active();
         self.tree.rotate();
         self.drops_unflushed.set(0);
-        self.account.closed(self.active.replace(ActiveMemtable::default()));
-        let closed = ClosedMemtable { memtable, end, last_seq: self.visible.get() };
+        let active = self.active.replace(ActiveMemtable::default());
+        self.account.closed(active);
+        let (memory_len, last_seq) = (active.memory_len, self.visible.get());
+        let closed = ClosedMemtable { memtable, memory_len, end, last_seq };
         self.closed.borrow_mut().push_back(closed);
         self.flush_due.notify();
     }
@@ -503,6 +508,7 @@ impl Shard {
             event.notify();
         }
         self.gate.wake();
+        self.account.flushes.wake();
     }
 
     /// Counts something.

@@ -15,8 +15,14 @@ pub struct Stats {
     pub io: Counters,
     /// Bytes that active memtables hold.
     pub memtable_len: usize,
-    /// Bytes in the block cache.
+    /// Bytes of closed memtables that are not yet flushed, or that a read still holds.
+    pub closed_memtable_len: usize,
+    /// Bytes that the block cache holds, with what it needs for itself.
     pub cache_len: u64,
+    /// Bytes of tables and segments kept open: mostly the tables' top indexes.
+    pub handles_len: usize,
+    /// Tables and segments kept open; [`Counters::open_files`] counts every open file.
+    pub handle_count: usize,
     /// How long background work held the thread at a time.
     pub steps: StepStats,
     /// Each shard.

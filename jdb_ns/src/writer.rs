@@ -3,6 +3,7 @@
 //! Before the first record of a life is answered its start sequence is durable: a jump of 2^24 above everything that any life may
 //! have used, so that no sequence is ever answered twice, whatever a power cut takes away.
 
+use crate::account;
 use crate::commit::{Durability, Pending, Unsynced, fail_all};
 use crate::error::{Error, Result};
 use crate::flusher::position;
@@ -112,7 +113,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Waits until the sequences that a power cut may take fit below the next life's start, and until the flusher keeps up.
+    /// Waits until the sequences that a power cut may take fit below the next life's start, and until flushes keep up.
     async fn wait_for_room(&self) -> Room {
         let start = self.disk.now();
         let mut waited = false;
@@ -129,7 +130,7 @@ impl Shard {
                 if self.sync_error.borrow().is_some() {
                     return Room::None;
                 }
-            } else if self.closed.borrow().len() >= CLOSED_COUNT_MAX && self.flush_error.borrow().is_none() {
+            } else if self.waits_for_flush() {
                 waited = true;
                 self.flushed.wait().await;
             } else {
@@ -155,6 +156,12 @@ impl Shard {
             self.count(|counts| counts.stalled += stalled);
         }
         Room::Ready
+    }
+
+    /// Whether too many closed memtables wait here, or all shards' memtables hold too much, and a flush is to change that.
+    fn waits_for_flush(&self) -> bool {
+        let many = self.closed.borrow().len() >= CLOSED_COUNT_MAX && self.flush_error.borrow().is_none();
+        many || (self.account.is_full() && self.account.will_free())
     }
 
     /// Whether this many operations may be unsynced: a power cut may take them all, and the next life must start above.
@@ -229,7 +236,8 @@ impl Shard {
             return Some(Error::NoSpace { path: self.dir.clone() });
         }
         let error = self.flush_error.borrow();
-        error.as_ref().filter(|_| self.closed.borrow().len() >= CLOSED_COUNT_MAX).map(Error::again)
+        let full = self.closed.borrow().len() >= CLOSED_COUNT_MAX || self.account.is_full();
+        error.as_ref().filter(|_| full).map(Error::again)
     }
 
     /// [`Shard::start_life`], with the room that is kept for a full disk.
@@ -278,7 +286,7 @@ impl Shard {
             counts.put_len += put_len;
         });
         self.slowed_len.set(self.slowed_len.get() + log_len);
-        self.grew(memtable.arena_len(), log_len);
+        self.grew(account::memory_len(&memtable), log_len);
         if self.drops_unflushed.get() >= DROPS_UNFLUSHED_MAX || self.deletes_hide_much(deletes) {
             self.close_memtable();
         }

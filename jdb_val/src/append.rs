@@ -21,12 +21,12 @@ use jdb_base::{SeqNo, ValuePtr};
 use jdb_io::observe;
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::yield_now;
-use jdb_io::{File, Mode};
+use jdb_io::{File, Held, Mode};
 
 /// Longest batch in bytes as records: 3 GiB, 2 GiB of keys and values and what 1 Mi records take besides.
 pub const BATCH_RECORDS_LEN_MAX: u64 = 3 << 30;
 /// Capacity of the group buffer that is kept for the next append.
-const BUFFER_KEPT: usize = 4 << 20;
+const BUFFER_KEPT: usize = 2 << 20;
 
 /// The segment that records are appended to.
 #[derive(Clone, Copy, Debug)]
@@ -277,7 +277,7 @@ impl ValueLog {
     async fn write(&self, plan: Plan<'_>, batches: &[&[Op]]) -> Result<Appended> {
         let Plan { under_way, active, file, header, base, batches: taken, len } = plan;
         let seed = segment_seed(&self.config.secret, self.config.shard, active.number);
-        let mut buffer = std::mem::take(&mut *self.buffer.borrow_mut());
+        let mut buffer = self.config.buffer.take();
         buffer.clear();
         buffer.reserve(usize::try_from(len).unwrap_or(usize::MAX) + SEGMENT_HEADER_LEN);
         let mut file_offset = LogPos::new(0, active.offset).byte_offset();
@@ -290,8 +290,10 @@ impl ValueLog {
         let filled_len = buffer.len() as u64;
         self.tell_observer(batches.iter().take(taken), &placed);
         let (result, buffer) = file.write_at(file_offset, buffer).await;
-        if buffer.capacity() <= BUFFER_KEPT {
-            self.buffer.replace(buffer);
+        // Another shard may have put one back meanwhile.
+        let kept = self.config.buffer.borrow().capacity();
+        if (kept..=BUFFER_KEPT).contains(&buffer.capacity()) {
+            self.config.buffer.replace(buffer);
         }
         let end = LogPos::new(active.number, ((file_offset + filled_len) / UNIT_LEN) as u32);
         if let Err(error) = result {
@@ -322,6 +324,7 @@ impl ValueLog {
                 seq_min,
                 seq_max: last,
                 file: Some(file),
+                read_from: Held::new(&self.config.handles),
                 named: false,
             };
             state.segments.insert(header.number, segment);

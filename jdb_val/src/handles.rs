@@ -1,69 +1,21 @@
-//! Values by pointer, and the files kept open for that.
+//! Values by pointer. The files that this opens are kept among the database's [`Handles`](jdb_io::Handles).
 
 use crate::error::{Error, Result};
 use crate::layout::{FIRST_RECORD, RECORD_HEADER_LEN};
-use crate::log::ValueLog;
+use crate::log::{Segment, ValueLog};
 use crate::pos::LogPos;
 use crate::reader::verifies_in_steps;
 use crate::record::{Head, RecordKind};
 use crate::segment::segment_seed;
 use bytes::Bytes;
 use jdb_base::checksum::crc32;
-use jdb_base::{Map, SeqNo, ValuePtr};
+use jdb_base::{SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::{File, Mode};
-use std::cell::RefCell;
+use std::rc::Rc;
 
-/// Open files by segment number; the least recently used one closes when there are too many.
-#[derive(Debug)]
-pub(crate) struct Handles {
-    max: usize,
-    open: RefCell<Open>,
-}
-
-#[derive(Default, Debug)]
-struct Open {
-    clock: u64,
-    files: Map<u32, OpenFile>,
-}
-
-#[derive(Debug)]
-struct OpenFile {
-    used_at: u64,
-    file: File,
-}
-
-impl Handles {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { max: max.max(1), open: RefCell::default() }
-    }
-
-    pub(crate) fn get(&self, number: u32) -> Option<File> {
-        let open = &mut *self.open.borrow_mut();
-        open.clock += 1;
-        let found = open.files.get_mut(&number)?;
-        found.used_at = open.clock;
-        Some(found.file.clone())
-    }
-
-    pub(crate) fn insert(&self, number: u32, file: File) {
-        let open = &mut *self.open.borrow_mut();
-        open.clock += 1;
-        open.files.insert(number, OpenFile { used_at: open.clock, file });
-        if open.files.len() > self.max {
-            let oldest = open.files.iter().min_by_key(|(_, file)| file.used_at).map(|(&number, _)| number);
-            oldest.map(|number| open.files.remove(&number));
-        }
-    }
-
-    pub(crate) fn remove(&self, number: u32) {
-        self.open.borrow_mut().files.remove(&number);
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.open.borrow().files.len()
-    }
-}
+/// What an open file is taken to weigh in bytes.
+const FILE_LEN: usize = 256;
 
 impl ValueLog {
     /// The value of the put that `ptr` leads to: one read; checksum, key, sequence and length are verified.
@@ -133,12 +85,23 @@ impl ValueLog {
 
     /// The file of a segment, opened when it is not.
     pub(crate) async fn file_of(&self, number: u32) -> Result<File> {
-        let held = self.state.borrow().segments.get(&number).and_then(|segment| segment.file.clone());
-        if let Some(file) = held.or_else(|| self.handles.get(number)) {
+        if let Some(file) = self.state.borrow().segments.get(&number).and_then(Segment::open_file) {
             return Ok(file);
         }
         let file = self.disk.open(&self.path(number), Mode::Read).await?;
-        self.handles.insert(number, file.clone());
-        Ok(file)
+        // Forgotten meanwhile, it is read this once.
+        Ok(self.state.borrow().segments.get(&number).map_or(file.clone(), |segment| segment.keep(file)))
+    }
+}
+
+impl Segment {
+    /// Its file, if it is open.
+    fn open_file(&self) -> Option<File> {
+        self.file.clone().or_else(|| self.read_from.get().map(|file| File::clone(&file)))
+    }
+
+    /// Keeps a file open for reading, until it is among the least recently used of too many. Of several the first one stays.
+    pub(crate) fn keep(&self, file: File) -> File {
+        File::clone(&self.read_from.put(Rc::new(file), FILE_LEN))
     }
 }

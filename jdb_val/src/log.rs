@@ -10,7 +10,6 @@
 
 use crate::append::Active;
 use crate::error::{Error, Result};
-use crate::handles::Handles;
 use crate::layout::FIRST_RECORD;
 use crate::pos::{Links, LogPos};
 use crate::record::Record;
@@ -20,10 +19,11 @@ use crate::tail::{Piece, pieces};
 use crate::turns::Turns;
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
-use jdb_io::{Disk, File, Mode};
+use jdb_io::{Disk, File, Handles, Held, Mode};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// What to do when something that was durable is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -36,7 +36,7 @@ pub enum Recovery {
 }
 
 /// What a log is opened with.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct LogConfig {
     /// The shard's directory.
     pub dir: PathBuf,
@@ -48,8 +48,11 @@ pub struct LogConfig {
     pub segment_len: u64,
     /// What to do at proven damage.
     pub recovery: Recovery,
-    /// Most files kept open for reading.
-    pub open_files_max: usize,
+    /// Where files opened for reading have their places; one for all shards of a database.
+    pub handles: Rc<Handles>,
+    /// The buffer that batches are encoded in, kept between appends; one for all shards of a database, so that few are held
+    /// however many shards there are.
+    pub buffer: Rc<RefCell<Vec<u8>>>,
     /// Nothing is written, opened for writing or synced: the recovered tail is served as it is, and may be lost when the
     /// power fails. Appends are refused.
     pub read_only: bool,
@@ -64,7 +67,8 @@ impl Default for LogConfig {
             shard: 0,
             segment_len: 16 << 20,
             recovery: Recovery::Strict,
-            open_files_max: 64,
+            handles: Rc::new(Handles::new(64, usize::MAX)),
+            buffer: Rc::default(),
             read_only: false,
         }
     }
@@ -180,6 +184,8 @@ pub(crate) struct Segment {
     pub(crate) seq_max: SeqNo,
     /// Held while something in it is not synced.
     pub(crate) file: Option<File>,
+    /// Its file from then on, while it is kept open for reading.
+    pub(crate) read_from: Held<File>,
     /// Its name is durable in the directory.
     pub(crate) named: bool,
 }
@@ -229,11 +235,9 @@ pub struct ValueLog {
     pub(crate) disk: Disk,
     pub(crate) config: LogConfig,
     pub(crate) state: RefCell<State>,
-    pub(crate) handles: Handles,
     pub(crate) writing: Turns,
     pub(crate) syncing: Turns,
     pub(crate) poisoned: Cell<bool>,
-    pub(crate) buffer: RefCell<Vec<u8>>,
 }
 
 impl ValueLog {
@@ -280,7 +284,16 @@ impl ValueLog {
             let &Sealed { end, seq_min, seq_max, pred, pred_last_seq, .. } = sealed;
             segments.insert(
                 number,
-                Segment { end, pred, pred_last_seq, seq_min, seq_max, file: None, named: true },
+                Segment {
+                    end,
+                    pred,
+                    pred_last_seq,
+                    seq_min,
+                    seq_max,
+                    file: None,
+                    read_from: Held::new(&config.handles),
+                    named: true,
+                },
             );
         }
         for link in &found.chain {
@@ -292,6 +305,7 @@ impl ValueLog {
                 seq_min,
                 seq_max,
                 file: None,
+                read_from: Held::new(&config.handles),
                 named: true,
             });
         }
@@ -318,13 +332,11 @@ impl ValueLog {
         };
         Self {
             disk: disk.clone(),
-            handles: Handles::new(config.open_files_max),
             config,
             state: RefCell::new(state),
             writing: Turns::default(),
             syncing: Turns::default(),
             poisoned: Cell::new(false),
-            buffer: RefCell::new(Vec::new()),
         }
     }
 
@@ -437,7 +449,6 @@ impl ValueLog {
         let synced = |segment: Segment| LogPos::new(number, segment.end) <= state.synced;
         let newest = number == state.written.segment;
         assert!(!newest && removed.is_none_or(synced), "segment {number} is in use");
-        self.handles.remove(number);
     }
 
     /// What was done since opening.
@@ -447,7 +458,7 @@ impl ValueLog {
         LogStats {
             segments: state.segments.len() as u64,
             len: state.segments.values().map(|segment| LogPos::new(0, segment.end).byte_offset()).sum(),
-            open_files: self.handles.count() as u64,
+            open_files: state.segments.values().filter(|segment| segment.read_from.is_open()).count() as u64,
             ..state.stats
         }
     }

@@ -57,9 +57,9 @@ impl ValueLog {
         }
         // The newest segment stays held. The one that the last sync ended in may have got a successor since.
         let before = state.synced.segment.min(target.segment);
-        for (&number, segment) in state.segments.range_mut(before..target.segment) {
+        for (_, segment) in state.segments.range_mut(before..target.segment) {
             if let Some(file) = segment.file.take() {
-                self.handles.insert(number, file);
+                segment.keep(file);
             }
         }
         state.synced = state.synced.max(target);

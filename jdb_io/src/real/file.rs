@@ -4,6 +4,7 @@
 //! kernel and waiting. Reads are tried in the page cache first and go through compio when they would wait; syncs always
 //! go through compio.
 
+use crate::counters::Counters;
 use crate::error::{Error, Result};
 use crate::real::flight::Flight;
 use crate::real::handle::Handle;
@@ -33,6 +34,7 @@ impl RealFile {
     /// The runtime's, which has to know the files of a completion port.
     pub(crate) fn new(file: File, path: PathBuf, flight: Rc<Flight>) -> io::Result<Self> {
         Runtime::with_current(|runtime| runtime.attach(file.as_raw_fd()))?;
+        flight.count(Counters::file_opened);
         Ok(Self { file: Rc::new(Handle::new(file)), path, flight })
     }
 
@@ -139,6 +141,12 @@ impl RealFile {
 
     fn error(&self, op: &'static str, error: io::Error) -> Error {
         Error::io(op, &self.path, error)
+    }
+}
+
+impl Drop for RealFile {
+    fn drop(&mut self) {
+        self.flight.count(Counters::file_closed);
     }
 }
 

@@ -360,12 +360,16 @@ fn counters_are_exact() {
             opens: 2,
             removes: 1,
             renames: 1,
+            open_files: 1,
+            open_files_peak: 2,
         };
         assert_eq!(got, want);
         assert!(got.reads_ready <= got.reads);
         if cfg!(target_os = "linux") {
             assert_eq!(got.reads_ready, 2, "warm reads are answered at once");
         }
+        drop((file, clone));
+        assert_eq!(disk.counters().open_files, 0);
     });
 }
 

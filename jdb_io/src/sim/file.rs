@@ -4,6 +4,7 @@ use super::action::{Action, Outcome};
 use super::disk::wrong;
 use super::image::Node;
 use super::machine::Machine;
+use crate::counters::Counters;
 use crate::error::{Error, Result};
 use bytes::{Bytes, BytesMut};
 use std::fmt;
@@ -21,6 +22,7 @@ pub(crate) struct SimFile {
 impl SimFile {
     pub(super) fn new(machine: Rc<Machine>, node: Rc<Node>, path: &Path, writable: bool) -> Self {
         machine.image.opened(&node);
+        machine.count(Counters::file_opened);
         Self { machine, node, path: path.to_owned(), writable }
     }
 
@@ -113,6 +115,7 @@ impl SimFile {
 impl Drop for SimFile {
     fn drop(&mut self) {
         self.machine.image.closed(&self.node);
+        self.machine.count(Counters::file_closed);
     }
 }
 

@@ -256,7 +256,13 @@ impl World {
     }
 
     fn table(&self, meta: TableMeta) -> Rc<Table> {
-        Rc::new(Table::new(&self.disk, path_of(&self.dir, meta.number), meta, None))
+        Rc::new(Table::new(
+            &self.disk,
+            path_of(&self.dir, meta.number),
+            meta,
+            None,
+            &crate::testing::handles(),
+        ))
     }
 
     /// Drops that every table and memtable has behind it leave the map.

@@ -181,7 +181,15 @@ fn verdicts_come_before_shadowing() {
             assert_eq!(result.log_needed, SeqNo::new(100));
             assert_eq!(result.progress.read_count as usize, rows.len());
             let added: Vec<_> = (result.added.iter())
-                .map(|meta| Rc::new(Table::new(&disk, "/9.sst".into(), meta.clone(), None)))
+                .map(|meta| {
+                    Rc::new(Table::new(
+                        &disk,
+                        "/9.sst".into(),
+                        meta.clone(),
+                        None,
+                        &crate::testing::handles(),
+                    ))
+                })
                 .collect();
             tree.compacted(&result, added.clone());
             match added.first() {

@@ -3,7 +3,8 @@
 use super::harness::*;
 use crate::{Checkpoint, Error, LogConfig, LogPos, Op, RecordKind, Sealed};
 use jdb_base::ValuePtr;
-use jdb_io::Disk;
+use jdb_io::{Disk, Handles};
+use std::rc::Rc;
 
 #[test]
 fn what_was_appended_is_read_back_and_replayed_in_order() {
@@ -248,13 +249,14 @@ fn open_files_are_bounded_and_close_the_least_recently_used() {
     let sim = written(200, 200);
     let disk = Disk::sim(&sim);
     run(&sim, async move {
-        let config = LogConfig { open_files_max: 3, ..config() };
+        let config = LogConfig { handles: Rc::new(Handles::new(3, usize::MAX)), ..config() };
         let (log, _, seen) = open(&disk, config, &Checkpoint::default()).await.unwrap();
         assert!(log.chain().len() > 8);
         for s in seen.iter().chain(&seen) {
             let ptr = ValuePtr { segment: s.pos.segment, offset: s.pos.offset, len: 200 };
             log.read(ptr, &s.key, seq(s.seq)).await.unwrap();
             assert!(log.stats().open_files <= 3);
+            assert!(disk.counters().open_files <= 3);
         }
         let opens = disk.counters().opens;
         let s = &seen[199];

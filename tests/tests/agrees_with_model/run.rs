@@ -56,6 +56,7 @@ impl Run {
         let options = Options {
             shards: rng.pick(&[1, 4]),
             memory: rng.pick(&[0, 16 << 10, 1 << 20]),
+            descriptors: rng.pick(&[1, 2, 256]),
             inline_max: rng.pick(&[0, 16, 128]),
             durability: rng.pick(&[Durability::Os, Durability::Sync]),
             sync_interval: Duration::from_millis(rng.pick(&[0, 1, 500])),

@@ -1,0 +1,56 @@
+//! How the memory of a database is divided.
+//!
+//! | part | of `Options::memory` | what | held by |
+//! |---|---|---|---|
+//! | memtables | 1/2 | active ones, and closed ones until they are freed | [`Account`](crate::account::Account): closes, lets writers wait |
+//! | blocks | 1/4 | the block cache with its own tables | [`BlockCache`](jdb_io::BlockCache): evicts |
+//! | handles | 1/16 | open tables with their top indexes, open segments | [`Handles`](jdb_io::Handles): evicts |
+//! | buffers | 3/16 | of flushes under way 1/16, of compactions 1/16; what writers of the log keep, and the allocator's waste | [`Budget::flush_count_max`] |
+//!
+//! On top come what callers have handed over and not yet got an answer for, what they hold of values read, and about 300
+//! bytes for each table and segment that exists.
+
+/// The shares of a database, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Budget {
+    /// All memtables.
+    pub(crate) memtable_len: usize,
+    /// The block cache.
+    pub(crate) cache_len: usize,
+    /// What is kept open.
+    pub(crate) handles_len: usize,
+    /// Flushes that may be under way at the same time.
+    pub(crate) flush_count_max: usize,
+}
+
+/// What a flush holds besides its memtable, at most about: two writes of 256 KiB, the hashes and the filters of an index
+/// partition or two, the blocks that are being filled.
+const FLUSH_BUFFER_LEN: usize = 1 << 20;
+
+impl Budget {
+    /// Divides `memory` bytes.
+    pub(crate) fn of(memory: usize) -> Self {
+        Self {
+            memtable_len: memory / 2,
+            cache_len: memory / 4,
+            handles_len: memory / 16,
+            flush_count_max: (memory / 16 / FLUSH_BUFFER_LEN).max(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_leave_a_rest_for_buffers() {
+        for memory in [0, 1, 1 << 20, 64 << 20, usize::MAX] {
+            let budget = Budget::of(memory);
+            let Budget { memtable_len, cache_len, handles_len, .. } = budget;
+            let held = memtable_len + cache_len + handles_len;
+            assert!(held <= memory - memory / 16 * 3, "{memory}: {budget:?}");
+            assert!(budget.flush_count_max >= 1, "{memory}");
+        }
+    }
+}
