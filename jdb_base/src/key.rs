@@ -62,6 +62,24 @@ pub fn common_prefix_len(a: &[u8], b: &[u8]) -> usize {
     len + a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
+/// Eight bytes of `key` from `at` on as one number, zeros where it ends.
+///
+/// Where keys share their first `at` bytes, a smaller number is a smaller key; equal numbers say nothing.
+#[inline]
+#[must_use]
+pub fn word_at(key: &[u8], at: usize) -> u64 {
+    let tail = key.get(at..).unwrap_or_default();
+    match (tail.first_chunk(), key.last_chunk::<8>()) {
+        (Some(word), _) => u64::from_be_bytes(*word),
+        // The last 8 bytes, without those before `at`.
+        (None, Some(word)) if !tail.is_empty() => u64::from_be_bytes(*word) << (64 - 8 * tail.len()),
+        _ => tail
+            .iter()
+            .zip((0..64).step_by(8))
+            .fold(0, |word, (&byte, gone)| word | u64::from(byte) << (56 - gone)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +115,23 @@ mod tests {
             [("", "x", 0), ("abc", "abd", 2), ("abcdefgh1", "abcdefgh2", 8), ("abcdefghij", "abcdefghij", 10)]
         {
             assert_eq!(common_prefix_len(a.as_bytes(), b.as_bytes()), want, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn word_is_eight_bytes_in_order_and_zeros_behind_the_end() {
+        for (key, at, want) in [
+            (&b""[..], 0, 0),
+            (b"a", 0, 0x6100_0000_0000_0000),
+            (b"abc", 1, 0x6263_0000_0000_0000),
+            (b"abc", 3, 0),
+            (b"abc", 9, 0),
+            (b"abcdefgh", 0, 0x6162_6364_6566_6768),
+            (b"abcdefgh", 8, 0),
+            (b"abcdefghij", 1, 0x6263_6465_6667_6869),
+            (b"abcdefghij", 4, 0x6566_6768_696a_0000),
+        ] {
+            assert_eq!(word_at(key, at), want, "{key:?} at {at}");
         }
     }
 }

@@ -97,7 +97,18 @@ fn run(args: &Args, shards: u16, inline_max: usize) -> Result<Figures> {
         db.flush().await?;
         figures.push(("flush, ms", usage.time().as_secs_f64() * 1e3));
         db.sync().await?;
+        db.settle().await?;
+        figures.push(("flushed and settled, ms", usage.time().as_secs_f64() * 1e3));
         let stats = db.stats();
+        let sum = |figure: fn(&jdb::ShardStats) -> u64| stats.shards.iter().map(figure).sum::<u64>() as f64;
+        figures.push(("compactions", sum(|shard| shard.compactions)));
+        figures.push(("table bytes flushed a row", sum(|shard| shard.flushed_len) / rows.count as f64));
+        figures.push(("table bytes compacted a row", sum(|shard| shard.compacted_len) / rows.count as f64));
+        figures.push(("writer waited, ms", sum(|shard| shard.stalled.as_millis() as u64)));
+        figures.push(("steps of background work", stats.steps.count as f64));
+        figures.push(("step p99, us", stats.steps.p99.as_secs_f64() * 1e6));
+        figures.push(("step p99.9, us", stats.steps.p999.as_secs_f64() * 1e6));
+        figures.push(("longest step, us", stats.steps.longest.as_secs_f64() * 1e6));
         let table_len: u64 = stats.shards.iter().map(|shard| shard.table_len).sum();
         let table_count: usize = stats.shards.iter().flat_map(|shard| &shard.tables).sum();
         figures.push(("tables", table_count as f64));

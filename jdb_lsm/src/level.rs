@@ -44,16 +44,19 @@ pub enum Reading {
 /// a step gives [`Error::Lost`], so that an error is never mistaken for the end.
 #[derive(Debug)]
 pub struct LevelCursor {
+    place: Place,
+    /// In the table with this index. Kept from table to table for its buffers; none at the ends.
+    cursor: Option<Cursor>,
+    at: usize,
     tables: Vec<Rc<Table>>,
     reading: Reading,
-    place: Place,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
     BeforeFirst,
-    /// On an entry of the table with this index.
-    On(usize, Cursor),
+    /// On the entry of the cursor.
+    On,
     AfterLast,
     Lost,
 }
@@ -62,19 +65,18 @@ impl LevelCursor {
     /// A cursor over `tables`, which are sorted and do not overlap. Nothing is opened yet.
     #[must_use]
     pub fn new(tables: Vec<Rc<Table>>, reading: Reading) -> Self {
-        Self { tables, reading, place: Place::BeforeFirst }
+        Self { tables, reading, place: Place::BeforeFirst, cursor: None, at: 0 }
     }
 
     /// The entry it sits on.
     #[inline]
     #[must_use]
     pub fn entry(&self) -> Option<EntryRef<'_>> {
-        match &self.place {
-            Place::On(_, cursor) => {
-                cursor.entry().map(|e| EntryRef { key: e.key, seq: e.seq, kind: e.kind, value: e.value })
-            }
-            Place::BeforeFirst | Place::AfterLast | Place::Lost => None,
+        if self.place != Place::On {
+            return None;
         }
+        let entry = self.cursor.as_ref()?.entry()?;
+        Some(EntryRef { key: entry.key, seq: entry.seq, kind: entry.kind, value: entry.value })
     }
 
     /// Goes to the first entry at or after `(key, seq)`.
@@ -83,22 +85,15 @@ impl LevelCursor {
     /// A table that cannot be read; the same for all moves.
     pub async fn seek(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
         let at = self.tables.partition_point(|table| table.meta().last_key.as_slice() < key);
-        let standing = match std::mem::replace(&mut self.place, Place::Lost) {
-            Place::On(index, cursor) if index == at => Some(cursor),
-            _ => None,
-        };
-        let mut cursor = match standing {
-            Some(cursor) => cursor,
-            None => {
-                let Some(cursor) = self.open(at).await? else {
-                    self.place = Place::AfterLast;
-                    return Ok(());
-                };
-                cursor
-            }
-        };
-        cursor.seek(key, seq).await?;
-        self.forward_from(at, cursor).await
+        self.place = Place::Lost;
+        let is_there = self.at == at && self.cursor.is_some();
+        if !is_there && !self.open(at).await? {
+            return Ok(());
+        }
+        if let Some(cursor) = &mut self.cursor {
+            cursor.seek(key, seq).await?;
+        }
+        self.land_forward().await
     }
 
     /// Goes one entry forward.
@@ -110,20 +105,21 @@ impl LevelCursor {
             return Ok(());
         }
         match std::mem::replace(&mut self.place, Place::Lost) {
-            Place::On(at, mut cursor) => {
-                cursor.next().await?;
-                self.forward_from(at, cursor).await
+            Place::On => {
+                if let Some(cursor) = &mut self.cursor {
+                    cursor.next().await?;
+                }
+                self.land_forward().await
             }
-            Place::BeforeFirst => match self.open(0).await? {
-                Some(mut cursor) => {
+            Place::BeforeFirst => {
+                if !self.open(0).await? {
+                    return Ok(());
+                }
+                if let Some(cursor) = &mut self.cursor {
                     cursor.seek_first().await?;
-                    self.forward_from(0, cursor).await
                 }
-                None => {
-                    self.place = Place::AfterLast;
-                    Ok(())
-                }
-            },
+                self.land_forward().await
+            }
             Place::AfterLast => {
                 self.place = Place::AfterLast;
                 Ok(())
@@ -141,11 +137,13 @@ impl LevelCursor {
             return Ok(());
         }
         match std::mem::replace(&mut self.place, Place::Lost) {
-            Place::On(at, mut cursor) => {
-                cursor.prev().await?;
-                self.backward_from(at, Some(cursor)).await
+            Place::On => {
+                if let Some(cursor) = &mut self.cursor {
+                    cursor.prev().await?;
+                }
+                self.land_backward(self.at).await
             }
-            Place::AfterLast => self.backward_from(self.tables.len(), None).await,
+            Place::AfterLast => self.land_backward(self.tables.len()).await,
             Place::BeforeFirst => {
                 self.place = Place::BeforeFirst;
                 Ok(())
@@ -160,9 +158,9 @@ impl LevelCursor {
     /// A damaged block.
     #[inline]
     pub fn next_in_block(&mut self) -> Result<bool> {
-        match &mut self.place {
-            Place::On(_, cursor) => Ok(cursor.next_in_block()?),
-            Place::BeforeFirst | Place::AfterLast | Place::Lost => Ok(false),
+        match &mut self.cursor {
+            Some(cursor) if self.place == Place::On => Ok(cursor.next_in_block()?),
+            _ => Ok(false),
         }
     }
 
@@ -172,54 +170,59 @@ impl LevelCursor {
     /// A damaged block.
     #[inline]
     pub fn prev_in_block(&mut self) -> Result<bool> {
-        match &mut self.place {
-            Place::On(_, cursor) => Ok(cursor.prev_in_block()?),
-            Place::BeforeFirst | Place::AfterLast | Place::Lost => Ok(false),
+        match &mut self.cursor {
+            Some(cursor) if self.place == Place::On => Ok(cursor.prev_in_block()?),
+            _ => Ok(false),
         }
     }
 
-    /// Stays on the entry of `cursor`, which is in table `at`, or goes to the first entry of a later table.
-    async fn forward_from(&mut self, mut at: usize, mut cursor: Cursor) -> Result<()> {
-        while cursor.entry().is_none() {
-            at += 1;
-            let Some(next) = self.open(at).await? else {
-                self.place = Place::AfterLast;
+    /// Stays on the entry of the cursor, or goes to the first entry of a later table.
+    async fn land_forward(&mut self) -> Result<()> {
+        while self.cursor.as_ref().is_none_or(|cursor| cursor.entry().is_none()) {
+            if !self.open(self.at + 1).await? {
                 return Ok(());
-            };
-            cursor = next;
-            cursor.seek_first().await?;
+            }
+            if let Some(cursor) = &mut self.cursor {
+                cursor.seek_first().await?;
+            }
         }
-        self.place = Place::On(at, cursor);
+        self.place = Place::On;
         Ok(())
     }
 
-    /// Stays on the entry of `cursor`, which is in table `at`, or goes to the last entry of an earlier table.
-    async fn backward_from(&mut self, mut at: usize, mut cursor: Option<Cursor>) -> Result<()> {
-        loop {
-            if let Some(cursor) = cursor.take_if(|cursor| cursor.entry().is_some()) {
-                self.place = Place::On(at, cursor);
-                return Ok(());
-            }
+    /// Stays on the entry of the cursor if that is in table `at`, or goes to the last entry of an earlier table.
+    async fn land_backward(&mut self, mut at: usize) -> Result<()> {
+        while self.cursor.as_ref().is_none_or(|cursor| cursor.entry().is_none()) {
             let Some(before) = at.checked_sub(1) else {
-                self.place = Place::BeforeFirst;
+                (self.place, self.cursor) = (Place::BeforeFirst, None);
                 return Ok(());
             };
             at = before;
-            cursor = self.open(at).await?;
-            if let Some(cursor) = &mut cursor {
+            self.open(at).await?;
+            if let Some(cursor) = &mut self.cursor {
                 cursor.seek_last().await?;
             }
         }
+        self.place = Place::On;
+        Ok(())
     }
 
-    /// A cursor over the table with this index; `None` behind the last.
-    async fn open(&self, at: usize) -> Result<Option<Cursor>> {
-        let Some(table) = self.tables.get(at) else { return Ok(None) };
+    /// Opens the table with this index; `false`, and after the last entry, when there is none.
+    async fn open(&mut self, at: usize) -> Result<bool> {
+        let Some(table) = self.tables.get(at) else {
+            (self.place, self.cursor) = (Place::AfterLast, None);
+            return Ok(false);
+        };
         let reader = match self.reading {
             Reading::Cached => table.reader().await?,
             Reading::Once => table.reader_uncached().await?,
         };
-        Ok(Some(reader.cursor()))
+        match &mut self.cursor {
+            Some(cursor) => cursor.go_over(&reader),
+            None => self.cursor = Some(reader.cursor()),
+        }
+        self.at = at;
+        Ok(true)
     }
 }
 

@@ -1,17 +1,22 @@
 //! Many sorted sources as one, in either direction.
 //!
-//! Sources stay in an order vector sorted by their present entry; after a step only the stepped source moves in it, which
-//! costs one comparison while the same source keeps winning. Keys are borrowed from the sources: a step copies nothing
-//! and allocates nothing.
+//! Sources stay sorted by their present entries; after a step only the stepped source moves among them, which costs one
+//! comparison of numbers while the same source keeps winning (`merge/order.rs`). Keys are borrowed from the sources: a step
+//! copies nothing and allocates nothing.
 //!
 //! A seek chooses the direction; a turn changes it in place, at the cost of one step of every source. A source that fails
 //! fails the merge: the error is returned, and until the next seek every step gives [`Error::Lost`]. There is never a
 //! shorter answer instead.
 
+mod order;
+mod source;
+
+pub use source::Source;
+
 use crate::error::{Error, Result};
-use crate::level::LevelCursor;
 use jdb_base::{Kind, SeqNo, key::entry_order};
 use jdb_io::plant::{Plant, planted};
+use order::Order;
 use std::cmp::Ordering;
 
 /// An entry, borrowed from the source that sits on it.
@@ -27,17 +32,6 @@ pub struct EntryRef<'a> {
     pub value: &'a [u8],
 }
 
-/// A sorted source.
-#[derive(Debug)]
-pub enum Source {
-    /// A memtable.
-    Memtable(jdb_mem::Cursor),
-    /// A table.
-    Table(jdb_sst::Cursor),
-    /// The sorted tables of a level.
-    Level(LevelCursor),
-}
-
 /// The direction of the steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Direction {
@@ -49,8 +43,8 @@ enum Direction {
 #[derive(Debug)]
 pub struct Merge {
     sources: Vec<Source>,
-    /// Sources that sit on an entry, the next one to give first.
-    order: Vec<usize>,
+    /// Sources that sit on an entry.
+    order: Order,
     direction: Direction,
     /// A step failed or was dropped: only a seek helps.
     lost: bool,
@@ -60,7 +54,7 @@ impl Merge {
     /// A merge that sits nowhere until it is sought.
     #[must_use]
     pub fn new(sources: Vec<Source>) -> Self {
-        let order = Vec::with_capacity(sources.len());
+        let order = Order::with_capacity(sources.len());
         Self { order, sources, direction: Direction::Forward, lost: false }
     }
 
@@ -87,7 +81,7 @@ impl Merge {
         self.direction = Direction::Backward;
         for source in &mut self.sources {
             forgive(source.seek(key, seq).await)?;
-            forgive(source.prev().await)?;
+            forgive(source.step(Direction::Backward).await)?;
         }
         self.sort();
         Ok(())
@@ -119,14 +113,14 @@ impl Merge {
         if self.step_in_block()? {
             return Ok(());
         }
-        let Some(source) = self.order.first().and_then(|&first| self.sources.get_mut(first)) else {
+        let Some(source) = self.order.first().and_then(|first| self.sources.get_mut(first)) else {
             return Ok(());
         };
         // Whoever drops this future in the middle finds the merge lost.
         self.lost = true;
         forgive(source.step(self.direction).await)?;
         self.lost = false;
-        self.reorder();
+        self.order.moved(&self.sources);
         Ok(())
     }
 
@@ -139,12 +133,12 @@ impl Merge {
         if self.lost {
             return Err(Error::Lost);
         }
-        let Some(source) = self.order.first().and_then(|&first| self.sources.get_mut(first)) else {
+        let Some(source) = self.order.first().and_then(|first| self.sources.get_mut(first)) else {
             return Ok(true);
         };
         match source.step_in_block(self.direction) {
             Ok(true) => {
-                self.reorder();
+                self.order.moved(&self.sources);
                 Ok(true)
             }
             Ok(false) => Ok(false),
@@ -162,7 +156,7 @@ impl Merge {
         if self.lost {
             return None;
         }
-        self.sources.get(*self.order.first()?)?.entry()
+        self.sources.get(self.order.first()?)?.entry()
     }
 
     /// Every source goes to the other side of the present entry.
@@ -176,7 +170,7 @@ impl Merge {
             Direction::Backward => (Direction::Forward, Ordering::Greater),
         };
         self.direction = direction;
-        if let Some(&first) = self.order.first() {
+        if let Some(first) = self.order.first() {
             self.sources.swap(0, first);
         }
         if let Some((present, others)) = self.sources.split_first_mut() {
@@ -195,96 +189,9 @@ impl Merge {
         Ok(())
     }
 
-    /// Puts the first source, which has moved, in its place.
-    #[inline]
-    fn reorder(&mut self) {
-        let Some(&first) = self.order.first() else { return };
-        if self.sources.get(first).is_none_or(|source| source.entry().is_none()) {
-            self.order.remove(0);
-            return;
-        }
-        let mut place = 0;
-        while let (Some(&a), Some(&b)) = (self.order.get(place), self.order.get(place + 1)) {
-            if self.compare(a, b) != Ordering::Greater {
-                break;
-            }
-            self.order.swap(place, place + 1);
-            place += 1;
-        }
-    }
-
     fn sort(&mut self) {
-        let mut order = std::mem::take(&mut self.order);
-        order.clear();
-        order.extend(
-            (0..self.sources.len()).filter(|&i| self.sources.get(i).is_some_and(|s| s.entry().is_some())),
-        );
-        order.sort_by(|&a, &b| self.compare(a, b));
-        self.order = order;
+        self.order.sort(&self.sources, self.direction);
         self.lost = false;
-    }
-
-    fn compare(&self, a: usize, b: usize) -> Ordering {
-        let entry = |i: usize| self.sources.get(i).and_then(Source::entry);
-        let (Some(a), Some(b)) = (entry(a), entry(b)) else { return Ordering::Equal };
-        let order = entry_order((a.key, a.seq), (b.key, b.seq));
-        match self.direction {
-            Direction::Forward => order,
-            Direction::Backward => order.reverse(),
-        }
-    }
-}
-
-impl Source {
-    async fn seek(&mut self, key: &[u8], seq: SeqNo) -> Result<()> {
-        match self {
-            Self::Memtable(cursor) => cursor.seek(key, seq),
-            Self::Table(cursor) => cursor.seek(key, seq).await?,
-            Self::Level(cursor) => cursor.seek(key, seq).await?,
-        }
-        Ok(())
-    }
-
-    async fn prev(&mut self) -> Result<()> {
-        self.step(Direction::Backward).await
-    }
-
-    async fn step(&mut self, direction: Direction) -> Result<()> {
-        match (self, direction) {
-            (Self::Memtable(cursor), Direction::Forward) => cursor.next(),
-            (Self::Memtable(cursor), Direction::Backward) => cursor.prev(),
-            (Self::Table(cursor), Direction::Forward) => cursor.next().await?,
-            (Self::Table(cursor), Direction::Backward) => cursor.prev().await?,
-            (Self::Level(cursor), Direction::Forward) => cursor.next().await?,
-            (Self::Level(cursor), Direction::Backward) => cursor.prev().await?,
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn step_in_block(&mut self, direction: Direction) -> Result<bool> {
-        match (self, direction) {
-            (Self::Memtable(cursor), Direction::Forward) => cursor.next(),
-            (Self::Memtable(cursor), Direction::Backward) => cursor.prev(),
-            (Self::Table(cursor), Direction::Forward) => return Ok(cursor.next_in_block()?),
-            (Self::Table(cursor), Direction::Backward) => return Ok(cursor.prev_in_block()?),
-            (Self::Level(cursor), Direction::Forward) => return cursor.next_in_block(),
-            (Self::Level(cursor), Direction::Backward) => return cursor.prev_in_block(),
-        }
-        Ok(true)
-    }
-
-    #[inline]
-    fn entry(&self) -> Option<EntryRef<'_>> {
-        match self {
-            Self::Memtable(cursor) => {
-                cursor.entry().map(|e| EntryRef { key: e.key, seq: e.seq, kind: e.kind, value: e.value })
-            }
-            Self::Table(cursor) => {
-                cursor.entry().map(|e| EntryRef { key: e.key, seq: e.seq, kind: e.kind, value: e.value })
-            }
-            Self::Level(cursor) => cursor.entry(),
-        }
     }
 }
 

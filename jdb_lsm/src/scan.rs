@@ -2,8 +2,17 @@
 //!
 //! A scan reads at one sequence on one pinned Version: it sees exactly the rows of that moment, however long it takes.
 //! It sits on a row. Before the first row, [`Scan::next`] gives the first; after the last, [`Scan::prev`] gives the last.
-//! The row is copied into two buffers that are reused, so that a step allocates nothing and both directions cost the
-//! same: going backward meets a key's versions from old to new and must pass all of them before it knows which one shows.
+//!
+//! Going forward the first version of a key that is seen shows, and the row is lent by the merge that sits on it. Going backward
+//! meets a key's versions from old to new and must pass all of them before it knows which one shows; so the row is copied into
+//! buffers that are reused. A step allocates nothing.
+//!
+//! All that can be done in memory is done by two functions that do not suspend ([`Scan::advance`], [`Scan::retreat`]); what they
+//! find missing is fetched by the async step around them, which then calls them again.
+//!
+//! Invariants
+//! - A place and `row.key` say alone where the scan is. The merge only saves a seek: where it got lost, in an error or in a step
+//!   that was given up, the next step seeks.
 
 use crate::error::Result;
 use crate::hidden::Hidden;
@@ -17,31 +26,53 @@ use std::rc::Rc;
 /// A walk over the rows with `lower <= key < upper` that a read at `seq` sees.
 #[derive(Debug)]
 pub struct Scan {
-    version: Rc<Version>,
+    place: Place,
     merge: Option<Merge>,
+    row: Buffer,
     seq: SeqNo,
     hidden: Hidden,
     lower: Vec<u8>,
     upper: Vec<u8>,
-    place: Place,
-    row: Buffer,
+    version: Rc<Version>,
 }
 
-/// Where the scan sits, and where its merge does.
+/// Where the scan is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
+    /// On no row, and the merge anywhere.
+    Between(Edge),
+    /// On no row. The merge goes forward and has passed nothing but what is behind the edge and not seen.
+    Forward(Edge),
+    /// On no row. The merge goes backward and has passed nothing but what is before the edge and not seen.
+    Backward(Edge),
+    /// On no row. The merge goes backward among the versions of `row.key`; `row` has the newest one that was seen so far. Where
+    /// the merge got lost: behind all of them.
+    Collecting,
+    /// On the row where the merge sits, which goes forward.
+    RowForward,
+    /// On `row`; the merge goes backward and sits before all its versions.
+    RowBackward,
+}
+
+/// A place between rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Edge {
     /// Before the first row.
     Start,
-    /// On `row`; the merge has gone forward and sits on a version of it or behind them.
-    RowForward,
-    /// On `row`; the merge has gone backward and sits before all its versions.
-    RowBackward,
+    /// Just before all versions of `row.key`.
+    Before,
+    /// Just behind all versions of `row.key`.
+    After,
     /// After the last row.
     End,
-    /// Just before all versions of `row.key`, on no row.
-    Before,
-    /// Just behind all versions of `row.key`, on no row.
-    After,
+}
+
+/// What a step in memory has come to.
+enum Came {
+    Row,
+    End,
+    /// Not there: the merge must be sought or turned, or needs another block.
+    Short,
 }
 
 #[derive(Default, Debug)]
@@ -77,7 +108,8 @@ impl Scan {
     /// A scan of `version` at `seq` over `lower <= key < upper`, sitting before the first row. Nothing is read yet.
     #[must_use]
     pub fn new(version: Rc<Version>, seq: SeqNo, hidden: Hidden, lower: Vec<u8>, upper: Vec<u8>) -> Self {
-        Self { version, merge: None, seq, hidden, lower, upper, place: Place::Start, row: Buffer::default() }
+        let place = Place::Between(Edge::Start);
+        Self { version, merge: None, seq, hidden, lower, upper, place, row: Buffer::default() }
     }
 
     /// The Version it reads.
@@ -94,15 +126,20 @@ impl Scan {
     }
 
     /// The row it sits on.
+    #[inline]
     #[must_use]
     pub fn row(&self) -> Option<Row<'_>> {
-        let kind = self.row.kind?;
-        matches!(self.place, Place::RowForward | Place::RowBackward).then_some(Row {
-            key: &self.row.key,
-            seq: self.row.seq,
-            kind,
-            value: &self.row.value,
-        })
+        match self.place {
+            Place::RowForward => {
+                let entry = self.merge.as_ref()?.entry()?;
+                Some(Row { key: entry.key, seq: entry.seq, kind: entry.kind, value: entry.value })
+            }
+            Place::RowBackward => {
+                let Buffer { key, value, seq, kind } = &self.row;
+                Some(Row { key, seq: *seq, kind: (*kind)?, value })
+            }
+            _ => None,
+        }
     }
 
     /// The sequence it reads at.
@@ -122,17 +159,17 @@ impl Scan {
         }
         self.row.key.clear();
         self.row.key.extend_from_slice(key);
-        self.place = Place::Before;
+        self.place = Place::Between(Edge::Before);
     }
 
     /// Sits before the first row.
     pub fn seek_start(&mut self) {
-        self.place = Place::Start;
+        self.place = Place::Between(Edge::Start);
     }
 
     /// Sits after the last row.
     pub fn seek_end(&mut self) {
-        self.place = Place::End;
+        self.place = Place::Between(Edge::End);
     }
 
     /// Goes to the next row. `false`: there is none, and the scan sits after the last row.
@@ -141,52 +178,12 @@ impl Scan {
     /// What cannot be read. The scan then sits between rows, where the step failed, and may be stepped again; the same
     /// holds when the future is dropped.
     pub async fn next(&mut self) -> Result<bool> {
-        if self.place == Place::End {
-            return Ok(false);
-        }
-        let place = self.place;
-        let merge = self.merge.take();
-        match place {
-            Place::RowForward | Place::RowBackward => self.place = Place::After,
-            Place::Start | Place::End | Place::Before | Place::After => {}
-        }
-        let mut merge = match (merge, place) {
-            (Some(mut merge), Place::RowForward | Place::RowBackward) => {
-                merge.turn_forward().await?;
-                skip_through(&mut merge, &self.row.key).await?;
-                merge
-            }
-            (merge, _) => {
-                let mut merge = self.merge_or_new(merge).await?;
-                match place {
-                    Place::RowForward | Place::RowBackward | Place::After => {
-                        merge.seek_forward(&self.row.key, SeqNo::ZERO).await?;
-                    }
-                    Place::Before => merge.seek_forward(&self.row.key, SeqNo::MAX).await?,
-                    Place::Start | Place::End => merge.seek_forward(&self.lower, SeqNo::MAX).await?,
-                }
-                merge
-            }
-        };
         loop {
-            let Some(entry) = merge.entry().filter(|e| e.key < self.upper.as_slice()) else {
-                self.place = Place::End;
-                self.merge = Some(merge);
-                return Ok(false);
-            };
-            if !self.sees(&entry) {
-                merge.step().await?;
-                continue;
+            match self.advance()? {
+                Came::Row => return Ok(true),
+                Came::End => return Ok(false),
+                Came::Short => self.wait_forward().await?,
             }
-            self.row.set(&entry);
-            if entry.kind == Kind::Tombstone {
-                self.place = Place::After;
-                skip_through(&mut merge, &self.row.key).await?;
-                continue;
-            }
-            self.place = Place::RowForward;
-            self.merge = Some(merge);
-            return Ok(true);
         }
     }
 
@@ -196,54 +193,190 @@ impl Scan {
     /// What cannot be read. The scan then sits between rows, where the step failed, and may be stepped again; the same
     /// holds when the future is dropped.
     pub async fn prev(&mut self) -> Result<bool> {
-        if self.place == Place::Start {
-            return Ok(false);
+        loop {
+            match self.retreat()? {
+                Came::Row => return Ok(true),
+                Came::End => return Ok(false),
+                Came::Short => self.wait_backward().await?,
+            }
         }
-        let place = self.place;
-        let merge = self.merge.take();
-        match place {
-            Place::RowForward | Place::RowBackward => self.place = Place::Before,
-            Place::Start | Place::End | Place::Before | Place::After => {}
+    }
+
+    /// Goes towards the next row as far as it can in memory.
+    fn advance(&mut self) -> Result<Came> {
+        let mut edge = match (self.place, &self.merge) {
+            (Place::Between(Edge::End), _) => return Ok(Came::End),
+            (Place::RowForward, Some(merge)) => {
+                if let Some(entry) = merge.entry() {
+                    self.row.set_key(entry.key);
+                }
+                Edge::After
+            }
+            (Place::Forward(edge), Some(_)) => edge,
+            _ => return Ok(Came::Short),
+        };
+        self.place = Place::Forward(edge);
+        while let Some(entry) = self.merge.as_ref().and_then(Merge::entry) {
+            if edge != Edge::After || entry.key > self.row.key.as_slice() {
+                if entry.key >= self.upper.as_slice() {
+                    break;
+                }
+                if self.sees(&entry) {
+                    if entry.kind != Kind::Tombstone {
+                        self.place = Place::RowForward;
+                        return Ok(Came::Row);
+                    }
+                    self.row.set_key(entry.key);
+                    edge = Edge::After;
+                    self.place = Place::Forward(edge);
+                }
+            }
+            if !self.step_in_block()? {
+                return Ok(Came::Short);
+            }
         }
-        let mut merge = match (merge, place) {
-            (Some(mut merge), Place::RowForward | Place::RowBackward) => {
-                merge.turn_backward().await?;
-                skip_back_through(&mut merge, &self.row.key).await?;
+        self.place = Place::Between(Edge::End);
+        Ok(Came::End)
+    }
+
+    /// Goes towards the previous row as far as it can in memory.
+    fn retreat(&mut self) -> Result<Came> {
+        if self.place == Place::Between(Edge::Start) {
+            return Ok(Came::End);
+        }
+        if self.merge.is_none() {
+            return Ok(Came::Short);
+        }
+        loop {
+            match self.place {
+                Place::RowBackward | Place::Backward(_) => {
+                    let passed = self.place == Place::Backward(Edge::Before);
+                    let entry = self.merge.as_ref().and_then(Merge::entry);
+                    let Some(entry) = entry.filter(|entry| entry.key >= self.lower.as_slice()) else {
+                        self.place = Place::Between(Edge::Start);
+                        return Ok(Came::End);
+                    };
+                    if passed && entry.key >= self.row.key.as_slice() {
+                        if !self.step_in_block()? {
+                            return Ok(Came::Short);
+                        }
+                        continue;
+                    }
+                    // All versions of one key, from old to new: the last one that is seen shows.
+                    self.row.set_key(entry.key);
+                    self.row.kind = None;
+                    self.place = Place::Collecting;
+                }
+                Place::Collecting => {
+                    while let Some(entry) = self.merge.as_ref().and_then(Merge::entry)
+                        && entry.key == self.row.key.as_slice()
+                    {
+                        if self.sees(&entry) {
+                            self.row.set_version(&entry);
+                        }
+                        if !self.step_in_block()? {
+                            return Ok(Came::Short);
+                        }
+                    }
+                    if self.row.kind.is_some_and(|kind| kind != Kind::Tombstone) {
+                        self.place = Place::RowBackward;
+                        return Ok(Came::Row);
+                    }
+                    self.place = Place::Backward(Edge::Before);
+                }
+                Place::Between(_) | Place::Forward(_) | Place::RowForward => return Ok(Came::Short),
+            }
+        }
+    }
+
+    #[inline]
+    fn step_in_block(&mut self) -> Result<bool> {
+        let Some(merge) = &mut self.merge else { return Ok(false) };
+        let result = merge.step_in_block();
+        if result.is_err() {
+            self.merge = None;
+        }
+        result
+    }
+
+    /// Does what [`Scan::advance`] waits for. Without its merge the place is right for a seek, whenever this is given up.
+    async fn wait_forward(&mut self) -> Result<()> {
+        let merge = match (self.merge.take(), self.place) {
+            (Some(mut merge), Place::Forward(_)) => {
+                merge.step().await?;
                 merge
             }
-            (merge, _) => {
+            (Some(mut merge), Place::RowBackward) => {
+                self.place = Place::Forward(Edge::After);
+                merge.turn_forward().await?;
+                merge
+            }
+            (merge, place) => {
+                let edge = match place {
+                    Place::Between(edge) | Place::Forward(edge) | Place::Backward(edge) => edge,
+                    Place::Collecting | Place::RowForward | Place::RowBackward => Edge::After,
+                };
+                self.place = Place::Forward(edge);
                 let mut merge = self.merge_or_new(merge).await?;
-                match place {
-                    Place::RowForward | Place::RowBackward | Place::Before => {
-                        merge.seek_backward(&self.row.key, SeqNo::MAX).await?;
-                    }
-                    Place::After => merge.seek_backward(&self.row.key, SeqNo::ZERO).await?,
-                    Place::Start | Place::End => merge.seek_backward(&self.upper, SeqNo::MAX).await?,
-                }
+                let (key, seq) = self.target(edge);
+                merge.seek_forward(key, seq).await?;
                 merge
             }
         };
-        loop {
-            let Some(entry) = merge.entry().filter(|e| e.key >= self.lower.as_slice()) else {
-                self.place = Place::Start;
-                self.merge = Some(merge);
-                return Ok(false);
-            };
-            // All versions of one key, from old to new: the last one that is seen shows.
-            self.row.set(&entry);
-            self.row.kind = None;
-            self.place = Place::After;
-            while let Some(entry) = merge.entry().filter(|e| e.key == self.row.key.as_slice()) {
-                if self.sees(&entry) {
-                    self.row.set_version(&entry);
-                }
+        self.merge = Some(merge);
+        Ok(())
+    }
+
+    /// Does what [`Scan::retreat`] waits for; as [`Scan::wait_forward`].
+    async fn wait_backward(&mut self) -> Result<()> {
+        let merge = match (self.merge.take(), self.place) {
+            (Some(mut merge), Place::Backward(_) | Place::Collecting) => {
                 merge.step().await?;
+                merge
             }
-            if self.row.kind.is_some_and(|kind| kind != Kind::Tombstone) {
-                self.place = Place::RowBackward;
-                self.merge = Some(merge);
-                return Ok(true);
+            (Some(mut merge), Place::RowForward) => {
+                if let Some(entry) = merge.entry() {
+                    self.row.set_key(entry.key);
+                }
+                self.place = Place::Backward(Edge::Before);
+                merge.turn_backward().await?;
+                merge
             }
+            (merge, place) => {
+                let edge = match place {
+                    Place::Between(edge) | Place::Forward(edge) | Place::Backward(edge) => edge,
+                    Place::Collecting => Edge::After,
+                    Place::RowForward | Place::RowBackward => Edge::Before,
+                };
+                let edge = self.without_after(edge);
+                self.place = Place::Backward(edge);
+                let mut merge = self.merge_or_new(merge).await?;
+                let (key, seq) = self.target(edge);
+                merge.seek_backward(key, seq).await?;
+                merge
+            }
+        };
+        self.merge = Some(merge);
+        Ok(())
+    }
+
+    /// The same place as an edge that is not `After`: behind all versions of a key is before all of the next key there can be.
+    fn without_after(&mut self, edge: Edge) -> Edge {
+        if edge != Edge::After {
+            return edge;
+        }
+        self.row.key.push(0);
+        Edge::Before
+    }
+
+    /// Where in entry order to seek an edge.
+    fn target(&self, edge: Edge) -> (&[u8], SeqNo) {
+        match edge {
+            Edge::Start => (&self.lower, SeqNo::MAX),
+            Edge::Before => (&self.row.key, SeqNo::MAX),
+            // A version 0 lies behind; going forward passes it, being of this key.
+            Edge::After => (&self.row.key, SeqNo::ZERO),
+            Edge::End => (&self.upper, SeqNo::MAX),
         }
     }
 
@@ -280,12 +413,13 @@ impl Scan {
 }
 
 impl Buffer {
-    fn set(&mut self, entry: &EntryRef<'_>) {
+    #[inline]
+    fn set_key(&mut self, key: &[u8]) {
         self.key.clear();
-        self.key.extend_from_slice(entry.key);
-        self.set_version(entry);
+        self.key.extend_from_slice(key);
     }
 
+    #[inline]
     fn set_version(&mut self, entry: &EntryRef<'_>) {
         self.value.clear();
         self.value.extend_from_slice(entry.value);
@@ -294,20 +428,5 @@ impl Buffer {
     }
 }
 
-/// Steps a forward merge behind all versions of `key`.
-///
-/// After a turn it may sit before them: a memtable can have got keys between the row and where the merge was.
-async fn skip_through(merge: &mut Merge, key: &[u8]) -> Result<()> {
-    while merge.entry().is_some_and(|entry| entry.key <= key) {
-        merge.step().await?;
-    }
-    Ok(())
-}
-
-/// Steps a backward merge before all versions of `key`; as [`skip_through`].
-async fn skip_back_through(merge: &mut Merge, key: &[u8]) -> Result<()> {
-    while merge.entry().is_some_and(|entry| entry.key >= key) {
-        merge.step().await?;
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

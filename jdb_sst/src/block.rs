@@ -198,9 +198,7 @@ impl<'a> Block<'a> {
     /// Entry `index` as it lies there.
     #[inline]
     pub(crate) fn raw(&self, index: usize) -> Result<Raw<'a>, Damage> {
-        let start = self.offset(index);
-        let end = self.end(index);
-        if let (Some(start), Some(end)) = (start, end)
+        if let Some((start, end)) = self.ends(index)
             && end <= self.shape.offsets_at
             && let Some(raw) = Raw::decode(self.bytes, start, end)
         {
@@ -241,6 +239,22 @@ impl<'a> Block<'a> {
             let bytes = offsets.get(index * 2..)?.first_chunk()?;
             Some(usize::from(u16::from_le_bytes(*bytes)))
         }
+    }
+
+    /// Where entry `index` starts and ends.
+    #[inline]
+    fn ends(&self, index: usize) -> Option<(usize, usize)> {
+        if self.shape.wide {
+            return Some((self.offset(index)?, self.end(index)?));
+        }
+        // Behind the last offset lies the number of entries: what is read as its end then is not used.
+        let [a, b, c, d] = *self.bytes.get(self.shape.offsets_at..)?.get(index * 2..)?.first_chunk()?;
+        let end = if index + 1 < self.shape.count {
+            usize::from(u16::from_le_bytes([c, d]))
+        } else {
+            self.shape.offsets_at
+        };
+        Some((usize::from(u16::from_le_bytes([a, b])), end))
     }
 
     #[inline]

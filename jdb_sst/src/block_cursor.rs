@@ -6,6 +6,7 @@
 use crate::block::{Block, Shape};
 use crate::entry::EntryRef;
 use crate::error::Damage;
+use crate::key_buffer::KeyBuffer;
 use crate::layout::RESTART_INTERVAL;
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo};
@@ -39,7 +40,9 @@ pub struct BlockCursor {
     run: usize,
     head_start: usize,
     head_end: usize,
-    key: Vec<u8>,
+    /// Bytes that the key in the buffer has of that head; 0 for another run's.
+    shared: usize,
+    key: KeyBuffer,
     seq: SeqNo,
     kind: Option<Kind>,
     value_start: usize,
@@ -76,7 +79,7 @@ impl BlockCursor {
             return None;
         }
         let value = self.bytes.get(self.value_start..self.value_end)?;
-        Some(EntryRef { key: &self.key, seq: self.seq, kind: self.kind?, value })
+        Some(EntryRef { key: self.key.as_slice(), seq: self.seq, kind: self.kind?, value })
     }
 
     /// The value of the entry the cursor sits on, sharing the block's memory.
@@ -170,19 +173,23 @@ impl BlockCursor {
         let block = Block::from_shape(&self.bytes, self.shape);
         let raw = block.raw(index)?;
         if index / RESTART_INTERVAL != self.run {
-            self.run = usize::MAX;
+            (self.run, self.shared) = (usize::MAX, 0);
             let head = block.head(index / RESTART_INTERVAL)?;
             (self.head_start, self.head_end) = (head.suffix_at(), head.value_at());
             self.run = index / RESTART_INTERVAL;
         }
-        let head = self.bytes.get(self.head_start..self.head_end).unwrap_or_default();
-        let Some(shared) = head.get(..raw.shared) else {
-            let at = block.offset(index).unwrap_or_default();
-            return Err(Damage::corrupt("shared length", at, head.len() as u64, raw.shared as u64));
-        };
-        self.key.clear();
-        self.key.extend_from_slice(shared);
-        self.key.extend_from_slice(raw.suffix);
+        // Neighbours mostly share as much with their head, so that only the suffix is new.
+        if raw.shared > self.shared {
+            let shared_end = self.head_start + raw.shared;
+            if shared_end > self.head_end {
+                let at = block.offset(index).unwrap_or_default();
+                let head_len = self.head_end - self.head_start;
+                return Err(Damage::corrupt("shared length", at, head_len as u64, raw.shared as u64));
+            }
+            self.key.put(self.shared, &self.bytes, self.head_start + self.shared, shared_end);
+        }
+        self.shared = raw.shared;
+        self.key.put(raw.shared, &self.bytes, raw.suffix_at(), raw.value_at());
         self.seq = block.seq(&raw, index)?;
         (self.value_start, self.value_end) = (raw.value_at(), raw.end);
         self.kind = Some(raw.kind(self.value_start)?);

@@ -28,6 +28,13 @@ impl Cursor {
         Self { reader, walk }
     }
 
+    /// Goes over to another table, before its first entry, and keeps its buffers: walking on from table to table allocates
+    /// nothing.
+    pub fn go_over(&mut self, reader: &Rc<SstReader>) {
+        reader.start_over(&mut self.walk);
+        self.reader = Rc::clone(reader);
+    }
+
     /// The entry the cursor sits on; `None` before the first, after the last and after an error.
     #[inline]
     #[must_use]

@@ -63,6 +63,7 @@ mod footer;
 mod group;
 mod handle;
 mod index;
+mod key_buffer;
 pub mod layout;
 mod lookup;
 #[cfg(feature = "lz4")]

@@ -181,6 +181,10 @@ impl SstReader {
         Walk::new(&self.footer, self.limit)
     }
 
+    pub(crate) fn start_over(&self, walk: &mut Walk) {
+        walk.start_over(&self.footer, self.limit);
+    }
+
     /// A look-up and the first block it wants, beyond the top index if that is in memory.
     #[inline]
     fn begin<'a>(&self, key: &'a [u8], seq: SeqNo) -> Result<(Lookup<'a>, Option<Want>)> {

@@ -12,7 +12,7 @@ use crate::handle::Span;
 use crate::walk::{Want, child_want};
 use bytes::Bytes;
 use jdb_base::SeqNo;
-use jdb_base::key::common_prefix_len;
+use jdb_base::key::{common_prefix_len, word_at};
 
 /// A top index, loaded and read through once.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Top {
             let want = want.map_err(|damage| damage.after(value_at as u64))?;
             let offset = want.filter().map_or(want.handle.offset, |filter| filter.offset);
             spans.push(Span { offset, filter_len: want.filter_len, len: want.handle.len });
-            heads.push(head(entry.key.get(prefix.len()..).unwrap_or_default()));
+            heads.push(word_at(entry.key, prefix.len()));
         }
         Ok(Self { prefix: prefix.into(), heads: heads.into(), spans: spans.into(), bytes })
     }
@@ -67,7 +67,7 @@ impl Top {
     pub(crate) fn find(&self, key: &[u8], seq: SeqNo) -> Result<Option<Want>, Damage> {
         let index = match key.strip_prefix(&*self.prefix) {
             Some(rest) => {
-                let head = head(rest);
+                let head = word_at(rest, 0);
                 let index = self.heads.partition_point(|&other| other < head);
                 if self.heads.get(index) == Some(&head) { self.find_exactly(key, seq)? } else { index }
             }
@@ -82,17 +82,6 @@ impl Top {
     fn find_exactly(&self, key: &[u8], seq: SeqNo) -> Result<usize, Damage> {
         Block::parse(&self.bytes)?.find(key, seq)
     }
-}
-
-/// The first eight bytes as a number; what is missing counts as zeros.
-#[inline]
-fn head(bytes: &[u8]) -> u64 {
-    if let Some(whole) = bytes.first_chunk() {
-        return u64::from_be_bytes(*whole);
-    }
-    let mut padded = [0; size_of::<u64>()];
-    padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    u64::from_be_bytes(padded)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! [`Cursor`](crate::Cursor) drives it over a file; tests and fuzzers drive it over bytes.
 //!
 //! Invariants
-//! - Level 0 is the top index, the last level the data. Each level keeps the block it was in; a block still wanted is not
-//!   asked for again.
+//! - Level 0 is the top index, the level behind the last index level the data. Each level keeps the block it was in; a block
+//!   still wanted is not asked for again.
 //! - The place is `Lost` from the first step of a move to its end: a move that fails or is given up leaves no half place.
 
 use crate::block_cursor::BlockCursor;
@@ -56,11 +56,14 @@ enum Aim {
 /// A place in a table and the blocks that lead there.
 #[derive(Debug)]
 pub struct Walk {
-    levels: Vec<Level>,
+    place: Place,
+    /// The data level, beside the others because every step uses it.
+    data: Level,
+    /// The levels of the index; none in a table without entries.
+    index: Vec<Level>,
     top: Handle,
     /// Blocks lie below this offset.
     limit: u64,
-    place: Place,
     aim: Aim,
     target: Vec<u8>,
     target_seq: SeqNo,
@@ -77,15 +80,24 @@ impl Walk {
     /// A walk before the first entry of the table with this footer, which lies at `limit` of the file.
     #[must_use]
     pub fn new(footer: &Footer, limit: u64) -> Self {
-        let count = if footer.height == 0 { 0 } else { usize::from(footer.height) + 1 };
         Self {
-            levels: (0..count).map(|_| Level::default()).collect(),
+            place: Place::Before,
+            data: Level::default(),
+            index: (0..footer.height).map(|_| Level::default()).collect(),
             top: footer.top,
             limit,
-            place: Place::Before,
             aim: Aim::First,
             target: Vec::new(),
             target_seq: SeqNo::ZERO,
+        }
+    }
+
+    /// Goes over to the table with this footer, which lies at `limit` of its file, before the first entry; the buffers are kept.
+    pub fn start_over(&mut self, footer: &Footer, limit: u64) {
+        (self.place, self.top, self.limit) = (Place::Before, footer.top, limit);
+        self.index.resize_with(usize::from(footer.height), Level::default);
+        for level in self.index.iter_mut().chain([&mut self.data]) {
+            level.offset = None;
         }
     }
 
@@ -93,13 +105,13 @@ impl Walk {
     #[inline]
     #[must_use]
     pub fn entry(&self) -> Option<EntryRef<'_>> {
-        if self.place == Place::On { self.levels.last()?.cursor.entry() } else { None }
+        if self.place == Place::On { self.data.cursor.entry() } else { None }
     }
 
     /// The value of that entry, sharing its block's memory.
     #[must_use]
     pub fn value(&self) -> Option<Bytes> {
-        if self.place == Place::On { self.levels.last()?.cursor.value() } else { None }
+        if self.place == Place::On { self.data.cursor.value() } else { None }
     }
 
     /// An earlier move failed or was given up.
@@ -176,13 +188,11 @@ impl Walk {
     /// As [`Walk::seek`].
     #[inline]
     pub fn next_in_block(&mut self) -> Result<bool, Damage> {
-        match self.levels.last_mut() {
-            Some(level) if self.place == Place::On && !level.cursor.is_last() => {
-                let result = level.cursor.next();
-                result.map_err(|damage| self.lose(damage))
-            }
-            _ => Ok(false),
+        if self.place != Place::On || self.data.cursor.is_last() {
+            return Ok(false);
         }
+        let result = self.data.cursor.next();
+        result.map_err(|damage| self.lose(damage))
     }
 
     /// Goes one entry back when that entry is in the same block; else stays and says `false`.
@@ -191,13 +201,11 @@ impl Walk {
     /// As [`Walk::seek`].
     #[inline]
     pub fn prev_in_block(&mut self) -> Result<bool, Damage> {
-        match self.levels.last_mut() {
-            Some(level) if self.place == Place::On && !level.cursor.is_first() => {
-                let result = level.cursor.prev();
-                result.map_err(|damage| self.lose(damage))
-            }
-            _ => Ok(false),
+        if self.place != Place::On || self.data.cursor.is_first() {
+            return Ok(false);
         }
+        let result = self.data.cursor.prev();
+        result.map_err(|damage| self.lose(damage))
     }
 
     /// Hands over the block that was wanted, verified and without trailer; gives the next one wanted.
@@ -205,7 +213,7 @@ impl Walk {
     /// # Errors
     /// As [`Walk::seek`].
     pub fn supply(&mut self, want: Want, bytes: Bytes) -> Result<Option<Want>, Damage> {
-        let Some(level) = self.levels.get_mut(want.level) else { return Ok(None) };
+        let Some(level) = self.level(want.level) else { return Ok(None) };
         level.offset = None;
         level.cursor.reset(bytes).map_err(|damage| damage.after(want.handle.offset))?;
         level.offset = Some(want.handle.offset);
@@ -214,7 +222,7 @@ impl Walk {
 
     fn enter(&mut self, aim: Aim) -> Result<Option<Want>, Damage> {
         (self.place, self.aim) = (Place::Lost, aim);
-        match self.levels.first() {
+        match self.index.first() {
             // A table without entries: both ends are one place.
             None => {
                 self.place = if aim == Aim::Last { Place::Before } else { Place::After };
@@ -228,14 +236,15 @@ impl Walk {
     /// Goes from the end of the data block to its neighbour.
     fn leave(&mut self, aim: Aim) -> Result<Option<Want>, Damage> {
         (self.place, self.aim) = (Place::Lost, aim);
-        self.climb(self.levels.len().saturating_sub(1))
+        self.climb(self.index.len())
     }
 
     /// Lands in the block of `level` and goes down from there.
     fn descend(&mut self, mut level: usize) -> Result<Option<Want>, Damage> {
-        let data_level = self.levels.len().saturating_sub(1);
+        let data_level = self.index.len();
         loop {
-            let Some(at) = self.levels.get_mut(level) else { return Ok(None) };
+            let at = if level == data_level { Some(&mut self.data) } else { self.index.get_mut(level) };
+            let Some(at) = at else { return Ok(None) };
             let landed = match self.aim {
                 Aim::First => at.cursor.seek_first(),
                 Aim::Last => at.cursor.seek_last(),
@@ -252,7 +261,7 @@ impl Walk {
             }
             let want = self.child(level)?;
             level += 1;
-            if self.levels.get(level).is_none_or(|below| below.offset != Some(want.handle.offset)) {
+            if self.level(level).is_none_or(|below| below.offset != Some(want.handle.offset)) {
                 return Ok(Some(want));
             }
         }
@@ -263,11 +272,11 @@ impl Walk {
         let back = self.aim == Aim::Last;
         while let Some(above) = level.checked_sub(1) {
             level = above;
-            let Some(at) = self.levels.get_mut(level) else { break };
+            let Some(at) = self.index.get_mut(level) else { break };
             let moved = if back { at.cursor.prev() } else { at.cursor.next() };
             if moved.map_err(|damage| self.lose_at(level, damage))? {
                 let want = self.child(level)?;
-                if self.levels.get(level + 1).is_some_and(|below| below.offset == Some(want.handle.offset)) {
+                if self.level(level + 1).is_some_and(|below| below.offset == Some(want.handle.offset)) {
                     return self.descend(level + 1);
                 }
                 return Ok(Some(want));
@@ -277,10 +286,15 @@ impl Walk {
         Ok(None)
     }
 
+    /// A level by its number.
+    fn level(&mut self, number: usize) -> Option<&mut Level> {
+        if number == self.index.len() { Some(&mut self.data) } else { self.index.get_mut(number) }
+    }
+
     /// The block that the entry of an index level leads to.
     fn child(&mut self, level: usize) -> Result<Want, Damage> {
-        let (limit, to_data) = (self.limit, level + 2 == self.levels.len());
-        let cursor = self.levels.get(level).map(|at| &at.cursor);
+        let (limit, to_data) = (self.limit, level + 1 == self.index.len());
+        let cursor = self.index.get(level).map(|at| &at.cursor);
         let Some((cursor, entry)) = cursor.and_then(|cursor| Some((cursor, cursor.entry()?))) else {
             return Ok(Want { level: level + 1, handle: Handle::default(), filter_len: 0 });
         };
@@ -291,14 +305,14 @@ impl Walk {
 
     #[cold]
     fn lose(&mut self, damage: Damage) -> Damage {
-        self.lose_at(self.levels.len().saturating_sub(1), damage)
+        self.lose_at(self.index.len(), damage)
     }
 
     /// Gives up the place; says where in the file the damage is, which was found in the block of `level`.
     #[cold]
     fn lose_at(&mut self, level: usize, damage: Damage) -> Damage {
         self.place = Place::Lost;
-        let offset = self.levels.get_mut(level).and_then(|at| at.offset.take());
+        let offset = self.level(level).and_then(|at| at.offset.take());
         damage.after(offset.unwrap_or_default())
     }
 }

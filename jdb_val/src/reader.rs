@@ -18,7 +18,7 @@ use jdb_io::plant::{Plant, planted};
 use jdb_io::task::yield_now;
 
 /// Bytes read at a time.
-pub(crate) const WINDOW_LEN: usize = 1 << 20;
+pub(crate) const WINDOW_LEN: usize = 256 << 10;
 /// Bytes summed or copied before other tasks get a turn.
 pub(crate) const STEP_LEN: usize = 256 << 10;
 

@@ -1,17 +1,24 @@
 use super::*;
-use crate::level::Reading;
+use crate::level::{LevelCursor, Reading};
 use crate::testing::{Rng, Row, on_sim, sort, table_of};
 use jdb_io::Disk;
 use jdb_io::sim::{At, Fault, FaultKind, OpKind, Repeat};
 use jdb_mem::Memtable;
 use std::rc::Rc;
 
+/// The key of a letter: itself, or a long one that shares one word or three with its neighbours.
+fn key(letter: u8, long: bool) -> Vec<u8> {
+    let group = letter / 7;
+    let words = [&[b'-'; 7][..], &[group], &[b'+'; 16][..usize::from(group % 2) * 16], &[letter]].concat();
+    if long { words } else { vec![letter] }
+}
+
 /// Rows of 20 keys spread over a memtable, two tables and a level; returns all of them sorted, and the merge.
-async fn merge_of(disk: &Disk, rng: &mut Rng) -> (Vec<Row>, Merge, Rc<Memtable>) {
+async fn merge_of(disk: &Disk, rng: &mut Rng, long: bool) -> (Vec<Row>, Merge, Rc<Memtable>) {
     let mut parts = vec![Vec::new(); 4];
     let mut all = Vec::new();
     for seq in 1..120u64 {
-        let row: Row = (vec![b'a' + rng.below(20) as u8], seq, Kind::Inline, seq.to_le_bytes().to_vec());
+        let row: Row = (key(b'a' + rng.below(20) as u8, long), seq, Kind::Inline, seq.to_le_bytes().to_vec());
         parts[rng.below(4)].push(row.clone());
         all.push(row);
     }
@@ -28,7 +35,9 @@ async fn merge_of(disk: &Disk, rng: &mut Rng) -> (Vec<Row>, Merge, Rc<Memtable>)
     }
     sort(&mut parts[3]);
     let mut tables = Vec::new();
-    for (number, keys) in parts[3].chunk_by(|a, b| a.0[0] / 4 == b.0[0] / 4).enumerate() {
+    for (number, keys) in
+        parts[3].chunk_by(|a, b| a.0.last().map(|x| x / 4) == b.0.last().map(|x| x / 4)).enumerate()
+    {
         tables.push(table_of(disk, 10 + number as u32, keys).await);
     }
     sources.push(Source::Level(LevelCursor::new(tables, Reading::Cached)));
@@ -40,7 +49,8 @@ fn seeks_steps_and_turns_agree_with_a_sorted_list() {
     for seed in 0..60 {
         on_sim(seed, move |_, disk| async move {
             let mut rng = Rng(seed);
-            let (rows, mut merge, _) = merge_of(&disk, &mut rng).await;
+            let long = seed % 2 == 1;
+            let (rows, mut merge, _) = merge_of(&disk, &mut rng, long).await;
             merge.seek_forward(&[], SeqNo::MAX).await.unwrap();
             // Position among the rows: 0 is before the first, len + 1 after the last.
             let (mut at, mut forward) = (1, true);
@@ -48,7 +58,7 @@ fn seeks_steps_and_turns_agree_with_a_sorted_list() {
             for step in 0..300 {
                 let turned = match rng.below(16) {
                     0 => {
-                        let key = [b'a' + rng.below(22) as u8 - 1];
+                        let key = key(b'a' + rng.below(22) as u8 - 1, long);
                         let seq = SeqNo::new(rng.next() % 130);
                         let below = |row: &Row| {
                             entry_order((&row.0, SeqNo::new(row.1)), (&key, seq)) == Ordering::Less
@@ -93,7 +103,7 @@ fn seeks_steps_and_turns_agree_with_a_sorted_list() {
 #[test]
 fn a_turn_stays_on_its_side_of_entries_that_came_meanwhile() {
     on_sim(5, |_, disk| async move {
-        let (_, mut merge, memtable) = merge_of(&disk, &mut Rng(5)).await;
+        let (_, mut merge, memtable) = merge_of(&disk, &mut Rng(5), false).await;
         merge.seek_forward(b"h", SeqNo::MAX).await.unwrap();
         let entry = merge.entry().unwrap();
         let (key, seq) = (entry.key.to_vec(), entry.seq);
@@ -116,7 +126,7 @@ fn a_failed_step_loses_the_merge_until_it_is_sought() {
     let mut failures = 0;
     for nth in 0..60 {
         failures += on_sim(nth, move |sim, disk| async move {
-            let (rows, mut merge, _) = merge_of(&disk, &mut Rng(7)).await;
+            let (rows, mut merge, _) = merge_of(&disk, &mut Rng(7), false).await;
             let at = At::NthOf(OpKind::Read, nth);
             sim.inject(Fault { at, kind: FaultKind::Eio, repeat: Repeat::Once });
             let mut result = merge.seek_forward(&[], SeqNo::MAX).await;
