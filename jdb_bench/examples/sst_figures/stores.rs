@@ -46,6 +46,7 @@ pub(crate) async fn table(dir: &Path, count: u64) -> Result<Rc<SstReader>> {
 pub(crate) async fn tree(dir: &Path, tables: u64, count: u64) -> Result<Tree> {
     let disk = Disk::real();
     let cache = Rc::new(BlockCache::new(CACHE_LEN));
+    let handles = Rc::default();
     let tree = Tree::new(Vec::new());
     for number in 0..tables {
         let memtable = tree.active();
@@ -54,7 +55,8 @@ pub(crate) async fn tree(dir: &Path, tables: u64, count: u64) -> Result<Tree> {
         let path = dir.join(format!("{number}.sst"));
         let options = WriterOptions::default();
         let flushed = write_table(&disk, &path, number as u32, options, &memtable, |_, _| 0).await?;
-        let table = flushed.map(|flushed| Table::new(&disk, path, flushed.meta, Some(cache.clone())));
+        let table =
+            flushed.map(|flushed| Table::new(&disk, path, flushed.meta, Some(cache.clone()), &handles));
         tree.flushed(&memtable, table.map(Rc::new));
     }
     fill(&tree.active(), tables * count..(tables + 1) * count);
