@@ -50,7 +50,7 @@ enum Place {
     Collecting,
     /// On the row where the merge sits, which goes forward.
     RowForward,
-    /// On `row`; the merge goes backward and sits before all its versions.
+    /// On `row`; the merge goes backward and sits before all its versions, or there is none.
     RowBackward,
 }
 
@@ -121,6 +121,15 @@ impl Scan {
     /// Goes on in `version`, which must show the same rows at the scan's sequence, and lets go of the one before. The next
     /// step seeks its place there.
     pub fn repin(&mut self, version: Rc<Version>) {
+        if self.place == Place::RowForward {
+            // The row was lent by the merge: it moves into the buffer, where it lies when the scan goes backward.
+            self.row.kind = None;
+            if let Some(entry) = self.merge.as_ref().and_then(Merge::entry) {
+                self.row.set_key(entry.key);
+                self.row.set_version(&entry);
+            }
+            self.place = Place::RowBackward;
+        }
         self.version = version;
         self.merge = None;
     }

@@ -77,6 +77,11 @@ fn any_mix_of_steps_agrees_with_a_map_while_keys_come_in() {
                     put(&tree.active(), &row(&key, 1000 + step));
                 }
                 let about = format!("seed {seed} step {step}");
+                if rng.once_in(10) {
+                    let row = scan.row().map(|row| (row.key.to_vec(), row.seq.get()));
+                    scan.repin(tree.version());
+                    check(&scan, row.as_ref(), &about);
+                }
                 match rng.below(20) {
                     0 => {
                         let key = format!("{:02}", rng.below(30)).into_bytes();
