@@ -110,6 +110,8 @@ plants! {
     RemoveBeforeManifest,
     /// A snapshot is no read point.
     ForgetReadPoint,
+    /// A filter is built before keys that came twice are made one.
+    FilterBeforeDedup,
 }
 
 #[cfg(feature = "sim")]

@@ -17,6 +17,7 @@
 //! | [`weigh`] | how many value bytes a new table probably hides |
 //! | [`compaction`] | tables become fewer and lie deeper |
 
+mod buffer;
 pub mod compaction;
 pub mod error;
 pub mod flush;

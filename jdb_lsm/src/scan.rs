@@ -14,6 +14,7 @@
 //! - A place and `row.key` say alone where the scan is. The merge only saves a seek: where it got lost, in an error or in a step
 //!   that was given up, the next step seeks.
 
+use crate::buffer::ShortBuffer;
 use crate::error::Result;
 use crate::hidden::Hidden;
 use crate::level::{self, LevelCursor, Reading};
@@ -77,8 +78,8 @@ enum Came {
 
 #[derive(Default, Debug)]
 struct Buffer {
-    key: Vec<u8>,
-    value: Vec<u8>,
+    key: ShortBuffer,
+    value: ShortBuffer,
     seq: SeqNo,
     kind: Option<Kind>,
 }
@@ -145,7 +146,7 @@ impl Scan {
             }
             Place::RowBackward => {
                 let Buffer { key, value, seq, kind } = &self.row;
-                Some(Row { key, seq: *seq, kind: (*kind)?, value })
+                Some(Row { key: key.as_slice(), seq: *seq, kind: (*kind)?, value: value.as_slice() })
             }
             _ => None,
         }
@@ -166,8 +167,7 @@ impl Scan {
         if key <= self.lower.as_slice() {
             return self.seek_start();
         }
-        self.row.key.clear();
-        self.row.key.extend_from_slice(key);
+        self.row.set_key(key);
         self.place = Place::Between(Edge::Before);
     }
 
@@ -274,11 +274,17 @@ impl Scan {
                     // All versions of one key, from old to new: the last one that is seen shows.
                     self.row.set_key(entry.key);
                     self.row.kind = None;
+                    if self.sees(&entry) {
+                        self.row.set_version(&entry);
+                    }
                     self.place = Place::Collecting;
+                    if !self.step_in_block()? {
+                        return Ok(Came::Short);
+                    }
                 }
                 Place::Collecting => {
                     while let Some(entry) = self.merge.as_ref().and_then(Merge::entry)
-                        && entry.key == self.row.key.as_slice()
+                        && same(entry.key, self.row.key.as_slice())
                     {
                         if self.sees(&entry) {
                             self.row.set_version(&entry);
@@ -382,9 +388,9 @@ impl Scan {
     fn target(&self, edge: Edge) -> (&[u8], SeqNo) {
         match edge {
             Edge::Start => (&self.lower, SeqNo::MAX),
-            Edge::Before => (&self.row.key, SeqNo::MAX),
+            Edge::Before => (self.row.key.as_slice(), SeqNo::MAX),
             // A version 0 lies behind; going forward passes it, being of this key.
-            Edge::After => (&self.row.key, SeqNo::ZERO),
+            Edge::After => (self.row.key.as_slice(), SeqNo::ZERO),
             Edge::End => (&self.upper, SeqNo::MAX),
         }
     }
@@ -421,17 +427,21 @@ impl Scan {
     }
 }
 
+/// Whether two keys are one: neighbours mostly differ in their last bytes.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.last_chunk::<8>() == b.last_chunk::<8>() && a == b
+}
+
 impl Buffer {
     #[inline]
     fn set_key(&mut self, key: &[u8]) {
-        self.key.clear();
-        self.key.extend_from_slice(key);
+        self.key.set(key);
     }
 
     #[inline]
     fn set_version(&mut self, entry: &EntryRef<'_>) {
-        self.value.clear();
-        self.value.extend_from_slice(entry.value);
+        self.value.set(entry.value);
         self.seq = entry.seq;
         self.kind = Some(entry.kind);
     }

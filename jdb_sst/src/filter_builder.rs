@@ -6,6 +6,7 @@
 
 use crate::filter::{FilterBlock, Shape, encode, filter_hash};
 use crate::layout::{FILTER_KEYS_MAX, FILTER_KEYS_MIN};
+use jdb_io::plant::{Plant, planted};
 use jdb_xorf::Bf8;
 
 /// Collects keys and builds a filter block from them. The table builder uses it by itself; alone it serves tests,
@@ -77,7 +78,9 @@ impl FilterJob {
         self.stage = match self.stage {
             Stage::Sort => {
                 self.hashes.sort_unstable();
-                self.hashes.dedup();
+                if !planted(Plant::FilterBeforeDedup) {
+                    self.hashes.dedup();
+                }
                 let fits = (FILTER_KEYS_MIN..=FILTER_KEYS_MAX).contains(&self.hashes.len());
                 if fits { Stage::Build } else { Stage::Done }
             }

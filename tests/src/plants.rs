@@ -85,6 +85,8 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::RemoveBeforeManifest, &[CUTS]),
     hunt(Plant::StaleEdit, &[ORDER, CUTS]),
     hunt(Plant::ReadInTwoSteps, &[ORDER]),
+    // Such a filter cannot be built, or is left out because it misses a key: answers stay right, reads become more.
+    test(Plant::FilterBeforeDedup, "jdb_sst filter: keys_that_come_twice_have_a_filter"),
 ];
 
 /// Hunts all planted bugs, or those that `settings` names; prints a table row each through `print`. False when one was

@@ -51,7 +51,7 @@ impl Source {
         Ok(true)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn entry(&self) -> Option<EntryRef<'_>> {
         match self {
             Self::Memtable(cursor) => {

@@ -111,3 +111,22 @@ fn meta_block_gives_the_salt() {
         assert!(decode_meta(&bytes[..cut]).is_err(), "cut to {cut}");
     }
 }
+
+#[test]
+fn keys_that_come_twice_have_a_filter() {
+    let build = || {
+        let mut builder = FilterBuilder::new(7);
+        for key in 0..3000u32 {
+            (0..1 + key % 3).for_each(|_| builder.add(&key.to_be_bytes()));
+        }
+        let mut bytes = Vec::new();
+        builder.finish(&mut bytes).then_some(bytes)
+    };
+    let bytes = build().expect("a filter");
+    let filter = FilterBlock::parse(&bytes).unwrap().unwrap();
+    assert!((0..3000u32).all(|key| filter.may_contain(filter_hash(&key.to_be_bytes(), 7))));
+    jdb_io::plant::plant(&[jdb_io::plant::Plant::FilterBeforeDedup]);
+    let planted = build();
+    jdb_io::plant::plant(&[]);
+    assert_eq!(planted, None, "the planted bug is not noticed");
+}
