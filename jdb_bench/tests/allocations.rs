@@ -19,7 +19,7 @@ fn allocations(work: impl FnOnce()) -> u64 {
 
 /// A memtable over two tables of level 0, everything cached.
 async fn tree(dir: &std::path::Path) -> Tree {
-    let (disk, cache) = (Disk::real(), Rc::new(BlockCache::new(64 << 20)));
+    let (disk, cache, handles) = (Disk::real(), Rc::new(BlockCache::new(64 << 20)), Rc::default());
     let tree = Tree::new(Vec::new());
     for number in 0..3 {
         let memtable = tree.active();
@@ -36,7 +36,7 @@ async fn tree(dir: &std::path::Path) -> Tree {
                 .unwrap();
             tree.flushed(
                 &memtable,
-                Some(Rc::new(Table::new(&disk, path, flushed.meta, Some(cache.clone())))),
+                Some(Rc::new(Table::new(&disk, path, flushed.meta, Some(cache.clone()), &handles))),
             );
         }
     }

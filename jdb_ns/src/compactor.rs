@@ -271,7 +271,7 @@ impl Shard {
             return None;
         }
         let state = self.manifest.lock().await.state.clone();
-        jdb_io::task::yield_now().await;
+        self.disk.sleep(Duration::from_millis(5)).await;
         Some(state)
     }
 }

@@ -25,6 +25,7 @@ pub mod abandon;
 pub mod campaign;
 pub mod client;
 pub mod ext4;
+pub mod fuzz;
 pub mod kill9;
 pub mod life;
 pub mod machine;

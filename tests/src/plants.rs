@@ -43,7 +43,8 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::NoSegmentDirSync, &[CUTS, ORDER]),
     hunt(Plant::NoTableDirSync, &[CUTS]),
     hunt(Plant::NoManifestDirSync, &[CUTS, RECOVERY]),
-    hunt(Plant::NoOpenSync, &[RECOVERY, CUTS]),
+    // It takes two cuts: one that keeps a removal and loses the record before it.
+    hunt(Plant::NoOpenSync, &[(Kind::Recovery, 150_000)]),
     hunt(Plant::NoTailSync, &[RECOVERY, ORDER, CUTS]),
     hunt(Plant::NoSuperblockSync, &[CUTS]),
     hunt(Plant::SyncLastSegmentOnly, &[CUTS, ORDER]),

@@ -1,0 +1,4 @@
+//! See `tests::fuzz::block`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tests::fuzz::block(data));

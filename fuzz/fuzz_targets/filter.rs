@@ -1,0 +1,4 @@
+//! See `tests::fuzz::filter`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tests::fuzz::filter(data));
