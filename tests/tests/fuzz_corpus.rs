@@ -1,5 +1,5 @@
 //! The fuzz targets over their corpus, and over seeded mutations of it: what fuzzing has found stays found.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test harness")]
+#![expect(clippy::indexing_slicing, reason = "a test harness")]
 
 use std::fs;
 use std::path::PathBuf;
