@@ -20,7 +20,8 @@ use std::ops::Bound;
 pub struct DropMap {
     /// Ascending by `at`.
     by_ns: BTreeMap<NsId, Vec<DropEntry>>,
-    count: usize,
+    /// The same by their own sequence.
+    by_at: BTreeMap<SeqNo, DropEntry>,
 }
 
 impl DropMap {
@@ -29,7 +30,7 @@ impl DropMap {
         let drops = self.by_ns.entry(family(drop.ns)).or_default();
         if let Err(place) = drops.binary_search_by_key(&drop.at, |d| d.at) {
             drops.insert(place, drop);
-            self.count += 1;
+            self.by_at.insert(drop.at, drop);
         }
     }
 
@@ -60,7 +61,7 @@ impl DropMap {
             let Some(drops) = self.by_ns.get_mut(&ns) else { continue };
             if let Ok(place) = drops.binary_search_by_key(&drop.at, |d| d.at) {
                 drops.remove(place);
-                self.count -= 1;
+                self.by_at.remove(&drop.at);
             }
             if drops.is_empty() {
                 self.by_ns.remove(&ns);
@@ -109,15 +110,16 @@ impl DropMap {
         next_ns(&self.by_ns, ns)
     }
 
-    /// All drops.
-    pub fn iter(&self) -> impl Iterator<Item = &DropEntry> {
-        self.by_ns.values().flatten()
+    /// The drops above `from`, up to and including `to`, in their order.
+    pub fn between(&self, from: SeqNo, to: SeqNo) -> impl Iterator<Item = &DropEntry> {
+        let range = (from < to).then(|| self.by_at.range((Bound::Excluded(from), Bound::Included(to))));
+        range.into_iter().flatten().map(|(_, drop)| drop)
     }
 
     /// How many.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.count
+        self.by_at.len()
     }
 }
 
@@ -187,6 +189,8 @@ mod tests {
             let hidden = map.hidden(NsId::from(ns), SeqNo::new(read));
             assert_eq!(hidden.hides(SeqNo::new(seq)), want, "ns {ns} read at {read} entry {seq}");
         }
+        let between = |from, to| map.between(SeqNo::new(from), SeqNo::new(to)).count();
+        assert_eq!([between(0, 20), between(10, 20), between(10, 19), between(20, 9)], [2, 1, 0, 0]);
         map.remove(&[drop(1, 0, 20, 20)]);
         assert_eq!(map.count(), 1);
         assert!(!map.hidden(NsId::from(1u64), SeqNo::new(30)).hides(SeqNo::new(15)));

@@ -67,9 +67,10 @@ impl Shard {
             }
         }
         self.retire_from.set(until.unwrap_or_default());
-        for drop in drops.iter() {
-            let falls_below = drop.at <= last_seq || planted(Plant::DropMapOfNow);
-            if !falls_below || state.drops.contains_key(&drop.at) || covered.binary_search(&drop.at).is_ok() {
+        // Those at or below the position before are in the MANIFEST, or were needed by nobody.
+        let through = if planted(Plant::DropMapOfNow) { SeqNo::MAX } else { last_seq };
+        for drop in drops.between(state.last_seq, through) {
+            if state.drops.contains_key(&drop.at) || covered.binary_search(&drop.at).is_ok() {
                 continue;
             }
             if !tables.need(drop) {
