@@ -7,7 +7,7 @@
 //! meets a key's versions from old to new and must pass all of them before it knows which one shows; so the row is copied into
 //! buffers that are reused. A step allocates nothing.
 //!
-//! All that can be done in memory is done by two functions that do not suspend ([`Scan::advance`], [`Scan::retreat`]); what they
+//! All that can be done in memory is done by two functions that do not suspend (`Scan::advance`, `Scan::retreat`); what they
 //! find missing is fetched by the async step around them, which then calls them again.
 //!
 //! Invariants
