@@ -57,6 +57,9 @@ impl Db {
     /// Drops everything that is in a namespace now, in one record, however much it is. Scans that are under way still see
     /// it; a namespace written again begins empty.
     ///
+    /// A shard holds up to 16,384 drops that its tables have not applied yet; the next one waits, before it belongs to the
+    /// database, until compaction has applied some. A snapshot that is older than they are can make that wait long.
+    ///
     /// # Errors
     /// Those of [`Namespace::put`].
     pub fn drop_ns(&self, id: impl Into<NsId>) -> Write {

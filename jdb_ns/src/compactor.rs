@@ -12,7 +12,7 @@
 //!   would be durable before the drop.
 //! - Only the flusher adds to level 0 and only the compactor takes anything away, so that a plan stays right while it runs.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::flusher::position;
 use crate::keeper::{ShardKeeper, drop_range};
@@ -29,6 +29,8 @@ use std::time::Duration;
 
 /// Time between two attempts after one failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// The longest such time: it doubles from failure to failure.
+const RETRY_MAX: Duration = Duration::from_secs(16);
 /// How often it is looked whether tables that readers hold may go.
 const LOOK: Duration = Duration::from_secs(1);
 /// Drops counted for one table: more make it no more urgent.
@@ -40,9 +42,18 @@ const DROP_PRESSURE_PART: usize = 4;
 /// After so many flush intervals without other work, a table that lacks a single drop is written anew.
 const DROP_PATIENCE: u32 = 10;
 
+/// What is to be done next.
+struct Due {
+    plan: Plan,
+    /// Somebody asked for it: where merging everything stands before and after it.
+    asked: Option<(usize, Option<usize>)>,
+}
+
 /// A finished compaction whose record could not be written yet.
 struct Finished {
     result: Compacted,
+    /// As [`Due::asked`].
+    asked: Option<(usize, Option<usize>)>,
     /// The log must be durable through here.
     needed: LogPos,
 }
@@ -51,12 +62,13 @@ struct Finished {
 pub(crate) async fn run(shard: Rc<Shard>) {
     let mut finished = None;
     let mut patient = true;
+    let mut retry = RETRY;
     while !shard.is_over() {
         shard.remove_retired().await;
         if shard.is_over() {
             break;
         }
-        if finished.is_none() && shard.plan(patient).is_none() {
+        if finished.is_none() && shard.due(patient).is_none() {
             patient = shard.wait_for_compaction().await;
             continue;
         }
@@ -64,9 +76,15 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         patient = true;
         *shard.compaction_error.borrow_mut() = result.err();
         shard.compacted.notify();
-        if shard.compaction_error.borrow().is_some() && !shard.is_over() {
-            let (due, timer) = (pin!(shard.stopped.wait()), pin!(shard.disk.sleep(RETRY)));
-            select(due, timer).await;
+        let failed = shard.compaction_error.borrow().as_ref().map(Error::is_no_space);
+        retry = match failed {
+            // Space may come back at any time; a damaged table is read in vain again and again.
+            Some(false) => (retry * 2).min(RETRY_MAX),
+            Some(true) | None => RETRY,
+        };
+        if failed.is_some() && !shard.is_over() {
+            let (stopped, timer) = (pin!(shard.stopped.wait()), pin!(shard.disk.sleep(retry)));
+            select(stopped, timer).await;
         }
     }
     shard.compacted.notify();
@@ -103,19 +121,20 @@ impl Shard {
         true
     }
 
-    /// The most urgent plan of this moment.
-    fn plan(&self, patient: bool) -> Option<Plan> {
+    /// What is most urgent at this moment. Only looks: merging everything goes on when its plan has been carried out.
+    fn due(&self, patient: bool) -> Option<Due> {
         let version = self.tree.version();
         let levels = version.candidates(|meta| self.waiting_drops(meta, patient));
         if let Some(level) = self.compact_level.get() {
-            let (level, plan) = pick_all(&levels, level);
-            self.compact_level.set(level);
-            if plan.is_some() {
-                return plan;
+            let (next, plan) = pick_all(&levels, level);
+            if let Some(plan) = plan {
+                return Some(Due { plan, asked: Some((level, next)) });
             }
+            self.compact_level.set(None);
             self.compacted.notify();
         }
-        pick(&levels, self.live_len.get(), &[], &self.settings.picker)
+        let plan = pick(&levels, self.live_len.get(), &[], &self.settings.picker)?;
+        Some(Due { plan, asked: None })
     }
 
     /// Drops for which a table is worth being written anew, see [`waiting`]; a few are not worth it.
@@ -152,8 +171,8 @@ impl Shard {
         let Some(_place) = gate.pass(|| self.is_over()).await else { return Ok(()) };
         if finished.is_none() {
             // The moment may have come later than the wish.
-            let Some(plan) = self.plan(patient) else { return Ok(()) };
-            *finished = self.merge(plan).await?;
+            let Some(due) = self.due(patient) else { return Ok(()) };
+            *finished = self.merge(due).await?;
         }
         let Some(done) = finished else { return Ok(()) };
         self.commit_compaction(done).await?;
@@ -163,7 +182,7 @@ impl Shard {
     }
 
     /// Executes a plan; `None` when the shard stopped meanwhile.
-    async fn merge(self: &Rc<Self>, plan: Plan) -> Result<Option<Finished>> {
+    async fn merge(self: &Rc<Self>, Due { plan, asked }: Due) -> Result<Option<Finished>> {
         let needed = self.inserted.get();
         let options = CompactionOptions {
             writer: self.writer_options(),
@@ -191,11 +210,11 @@ impl Shard {
                     let share = pace::share(self.newest_count(), self.settings.picker.newest_count);
                     pace::step_aside(&self.disk, took, share).await;
                 }
-                Ok(false) => return Ok(Some(Finished { result: compaction.finish()?, needed })),
+                Ok(false) => return Ok(Some(Finished { result: compaction.finish()?, asked, needed })),
                 Err(error) => {
                     compaction.discard().await;
-                    let error = error.into();
-                    if crate::error::Error::is_failed_sync(&error) {
+                    let error = Error::from(error);
+                    if error.is_failed_sync() {
                         self.poison(&error);
                     }
                     return Err(error);
@@ -209,7 +228,7 @@ impl Shard {
     async fn commit_compaction(&self, done: &Finished) -> Result<()> {
         let result = &done.result;
         if !result.added.is_empty() && !planted(Plant::NoTableDirSync) {
-            let synced = self.disk.sync_dir(&self.dir).await.map_err(crate::error::Error::from);
+            let synced = self.disk.sync_dir(&self.dir).await.map_err(Error::from);
             if let Err(error) = &synced
                 && error.is_failed_sync()
             {
@@ -241,6 +260,11 @@ impl Shard {
         self.tree.compacted(result, added.collect());
         self.drops.borrow_mut().remove(&gone);
         self.note_live(&manifest.state);
+        if let Some((level, next)) = done.asked
+            && self.compact_level.get() == Some(level)
+        {
+            self.compact_level.set(next);
+        }
         self.count(|counts| {
             counts.compactions += 1;
             counts.moves += u64::from(result.plan.is_trivial);

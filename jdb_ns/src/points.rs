@@ -105,8 +105,8 @@ impl Clone for HeldPoint {
 impl Drop for HeldPoint {
     fn drop(&mut self) {
         self.shard.points.borrow_mut().remove(self.ns, self.seq);
-        // What it held down may be due now, and tables that it had pinned may go.
-        if self.shard.tree.retired_count() > 0 || self.shard.drops.borrow().count() > 0 {
+        // Drops that it held down may be due now, and tables that it had pinned may go.
+        if self.shard.tree.retired_count() > 0 || !self.shard.drops.borrow().of(self.ns).is_empty() {
             self.shard.want_compaction();
         }
     }

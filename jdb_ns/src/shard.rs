@@ -322,18 +322,26 @@ impl Shard {
     /// # Errors
     /// Why a flush or a compaction failed; the shard tries again by itself unless it stopped writing.
     pub(crate) async fn compact(&self) -> Result<()> {
+        // Who asked before is served first: what is flushed now may lie above where that has come to.
+        self.wait_compacted().await?;
         self.flush().await?;
-        self.compact_level.set(Some(0));
+        self.wait_compacted().await?;
         *self.compaction_error.borrow_mut() = None;
+        self.compact_level.set(Some(0));
         self.want_compaction();
-        while self.compact_level.get().is_some() || !self.compaction_idle.get() {
+        self.wait_compacted().await
+    }
+
+    /// Waits until nobody wants everything to be merged any more.
+    async fn wait_compacted(&self) -> Result<()> {
+        while self.compact_level.get().is_some() {
             self.compacted.wait().await;
             self.check_compacting()?;
         }
         Ok(())
     }
 
-    /// Waits until nothing is left to be flushed or merged, and no removed table waits for a reader.
+    /// Waits until nothing is left to be flushed or merged.
     ///
     /// # Errors
     /// As [`Shard::compact`].

@@ -1,0 +1,50 @@
+//! What compaction leaves behind, seen from outside.
+#![expect(clippy::unwrap_used, reason = "a test harness: its own broken logic shall stop it")]
+
+use jdb::{Db, Options, Tuning};
+use jdb_io::Disk;
+use jdb_io::sim::{SimConfig, SimDisk};
+use std::time::Duration;
+
+/// Runs `test` on a database of one shard whose tables are merged only when somebody asks.
+fn on_sim<F: Future<Output = ()> + 'static>(test: impl FnOnce(Db) -> F + 'static) {
+    let sim = SimDisk::new(SimConfig { seed: 1, ..SimConfig::default() });
+    let disk = Disk::sim(&sim);
+    let main = async move {
+        let tuning = Tuning { newest_count: Some(100), table_len: Some(2000), ..Tuning::default() };
+        let options =
+            Options { shards: 1, flush_interval: Duration::from_secs(3600), tuning, ..Options::at("/db") };
+        test(jdb::open(options.on_disk(disk)).await.unwrap()).await;
+    };
+    sim.executor().block_on(main).expect("nothing waits for ever");
+}
+
+/// Puts 100 keys and flushes them: one more table of level 0.
+async fn one_more_table(db: &Db, round: u32) {
+    let ns = db.ns(1u64);
+    for key in 0..100u32 {
+        ns.put(key.to_be_bytes(), round.to_be_bytes()).await.unwrap();
+    }
+    db.flush().await.unwrap();
+}
+
+fn tables(db: &Db) -> Vec<usize> {
+    db.stats().shards.iter().flat_map(|shard| shard.tables.clone()).collect()
+}
+
+#[test]
+fn compact_merges_level_0_too_and_leaves_one_level() {
+    on_sim(|db| async move {
+        for round in 0..3 {
+            one_more_table(&db, round * 2).await;
+            one_more_table(&db, round * 2 + 1).await;
+            db.compact().await.unwrap();
+            let levels = tables(&db);
+            assert_eq!(levels.first(), Some(&0), "round {round}: {levels:?}");
+            assert_eq!(levels.iter().filter(|&&count| count > 0).count(), 1, "round {round}: {levels:?}");
+            let got = db.ns(1u64).get(7u32.to_be_bytes()).await.unwrap();
+            assert_eq!(got.as_deref(), Some(&(round * 2 + 1).to_be_bytes()[..]), "round {round}");
+        }
+        db.close().await.unwrap();
+    });
+}
