@@ -6,6 +6,7 @@ use jdb_bench::index::key;
 use jdb_val::record::{Fields, Head, encode};
 use jdb_val::{LogPos, RecordKind, segment};
 use std::hint::black_box;
+use std::time::Duration;
 
 fn records(criterion: &mut Criterion) {
     let seed = segment::segment_seed(&[7; 16], 0, 1);
@@ -35,7 +36,10 @@ fn records(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(20).measurement_time(std::time::Duration::from_secs(1));
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(1));
     targets = records
 }
 criterion_main!(benches);

@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Entries of each table and of the memtable.
 const COUNT: u64 = 25_000;
@@ -66,11 +67,14 @@ fn pieces(criterion: &mut Criterion) {
         let table = version.tables().next().expect("a table");
         table.reader().await.expect("a reader").cursor()
     });
+    // Keys of the newest table, far from the order in which they lie.
     let mut next = 0;
     criterion.bench_function("seek in a table, cached", |bencher| {
         bencher.iter(|| {
             next = (next + 7919) % COUNT;
-            runtime.block_on(cursor.seek(&key(next), SeqNo::MAX)).expect("a seek");
+            let key = key((TABLES - 1) * COUNT + next);
+            runtime.block_on(cursor.seek(&key, SeqNo::MAX)).expect("a seek");
+            assert_eq!(cursor.entry().expect("an entry").key, key);
         });
     });
 
@@ -79,21 +83,23 @@ fn pieces(criterion: &mut Criterion) {
     group.bench_function("forward", |bencher| {
         bencher.iter(|| {
             runtime.block_on(async {
-                let mut scan = scan();
+                let (mut scan, mut rows) = (scan(), 0);
                 while scan.next().await.expect("a row") {
-                    black_box(scan.row());
+                    rows += u64::from(black_box(scan.row()).is_some());
                 }
+                assert_eq!(rows, (TABLES + 1) * COUNT);
             });
         });
     });
     group.bench_function("backward", |bencher| {
         bencher.iter(|| {
             runtime.block_on(async {
-                let mut scan = scan();
+                let (mut scan, mut rows) = (scan(), 0);
                 scan.seek_end();
                 while scan.prev().await.expect("a row") {
-                    black_box(scan.row());
+                    rows += u64::from(black_box(scan.row()).is_some());
                 }
+                assert_eq!(rows, (TABLES + 1) * COUNT);
             });
         });
     });
@@ -105,8 +111,10 @@ fn pieces(criterion: &mut Criterion) {
         (number.get(), dir.path().join(format!("{}.sst", number.get())))
     };
     let mut group = criterion.benchmark_group("background, file written and synced");
-    group.throughput(Throughput::Elements(COUNT)).sample_size(10);
-    let memtable = tree.active();
+    group.throughput(Throughput::Elements(2 * COUNT)).sample_size(10);
+    let memtable = Rc::new(Memtable::new());
+    fill(&memtable, 0);
+    fill(&memtable, 1);
     group.bench_function("flush of a memtable", |bencher| {
         bencher.iter(|| {
             let (number, path) = next_file();
@@ -132,7 +140,8 @@ fn pieces(criterion: &mut Criterion) {
                     files.push(path.clone());
                     (number, path)
                 };
-                compaction.expect("a plan for this tree").run(&mut next).await.expect("a compaction");
+                let compacted = compaction.expect("a plan for this tree").run(&mut next).await;
+                assert_eq!(compacted.expect("a compaction").progress.written_count, TABLES * COUNT);
                 for path in files {
                     disk.remove(&path).await.expect("removed");
                 }
@@ -144,7 +153,10 @@ fn pieces(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(30).measurement_time(std::time::Duration::from_secs(2));
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(2));
     targets = pieces
 }
 criterion_main!(benches);
