@@ -2,7 +2,8 @@
 //!
 //! `cargo run -p jdb_sst --example sort_file -- words.txt words.sst`
 //!
-//! Each different line becomes a key; its value says how often it occurred. The first and the last lines are printed.
+//! Each different line becomes a key; its value says how often it occurred. The first and the last lines are printed. The
+//! table must not exist yet.
 
 use jdb_base::{Kind, SeqNo};
 use jdb_io::{Disk, Mode, RuntimeConfig};

@@ -41,8 +41,9 @@
 //!
 //! # Two layers
 //! Bytes in, bytes out, no runtime: [`BlockBuilder`], [`Block`], [`BlockCursor`] for one block; [`FilterBuilder`] and
-//! [`FilterBlock`] for a filter; [`TableBuilder`], [`Walk`], [`Lookup`], [`Footer`] and [`dump()`] for a table. A walk and a look-up say which block they [want](Want) next and are
-//! handed its bytes. On top, over [`jdb_io`]: [`SstWriter`], [`SstReader`], [`Cursor`].
+//! [`FilterBlock`] for a filter; [`TableBuilder`], [`Walk`], [`Lookup`], [`Footer`] and [`dump()`] for a table. A walk and a
+//! look-up say which block they [want](Want) next and are handed its bytes. On top, over [`jdb_io`]: [`SstWriter`],
+//! [`SstReader`], [`Cursor`].
 //!
 //! # Promises
 //! - Every byte that is used was verified against a checksum that knows its file and its place. A bad byte is
@@ -103,3 +104,8 @@ pub use table_builder::TableBuilder;
 pub use trailer::verify;
 pub use walk::{Walk, Want};
 pub use writer::SstWriter;
+
+/// The README's program must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
