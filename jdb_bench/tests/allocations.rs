@@ -5,8 +5,11 @@
 use jdb_base::{Kind, SeqNo};
 use jdb_bench::index::{key, pointer};
 use jdb_io::{BlockCache, Disk};
-use jdb_lsm::{Hidden, Scan, Table, Tree, write_table};
+use jdb_lsm::{
+    Compaction, CompactionOptions, Found, Hidden, Keeper, Payload, Scan, Table, Tree, pick_all, write_table,
+};
 use jdb_sst::WriterOptions;
+use std::path::Path;
 use std::rc::Rc;
 
 /// Entries of each table, and of the memtable.
@@ -18,7 +21,7 @@ fn allocations(work: impl FnOnce()) -> u64 {
 }
 
 /// A memtable over two tables of level 0, everything cached.
-async fn tree(dir: &std::path::Path) -> Tree {
+async fn tree(dir: &Path) -> Tree {
     let (disk, cache, handles) = (Disk::real(), Rc::new(BlockCache::new(64 << 20)), Rc::default());
     let tree = Tree::new(Vec::new());
     for number in 0..3 {
@@ -103,6 +106,123 @@ fn steps_and_cached_gets_allocate_nothing() {
                 assert_eq!(gets, 0, "look-ups");
             }
         }
+    });
+}
+
+/// Everybody reads the newest sequence.
+struct Newest;
+
+impl Keeper for Newest {
+    fn now(&self) -> SeqNo {
+        SeqNo::new(4 * COUNT)
+    }
+}
+
+/// Every third value lies in the tree.
+fn is_inline(i: u64) -> bool {
+    i.is_multiple_of(3)
+}
+
+/// A memtable over a table of level 0 over several of level 1, everything cached: a quarter of `4 * COUNT` entries in memory,
+/// a quarter in level 0, half of them in level 1.
+async fn deep_tree(dir: &Path) -> Tree {
+    let (disk, cache, handles) = (Disk::real(), Rc::new(BlockCache::new(64 << 20)), Rc::default());
+    let open = |path, meta| Rc::new(Table::new(&disk, path, meta, Some(cache.clone()), &handles));
+    let path = |number: u32| dir.join(format!("{number}.sst"));
+    let tree = Tree::new(Vec::new());
+    for number in 0..4u32 {
+        let memtable = tree.active();
+        for i in u64::from(number) * COUNT..u64::from(number + 1) * COUNT {
+            let (kind, value) =
+                if is_inline(i) { (Kind::Inline, vec![7; 40]) } else { (Kind::Pointer, pointer(i)) };
+            memtable.insert(&key(i), SeqNo::new(i + 1), kind, &value);
+        }
+        if number == 3 {
+            break;
+        }
+        tree.rotate();
+        let options = WriterOptions::default();
+        let written = write_table(&disk, &path(number), number, options, &memtable, |_, _| 0).await;
+        tree.flushed(&memtable, Some(open(path(number), written.unwrap().unwrap().meta)));
+        if number == 1 {
+            let version = tree.version();
+            let plan = pick_all(&version.candidates(|_| 0), 0).1.unwrap();
+            let writer = WriterOptions::default();
+            let options = CompactionOptions { writer, table_len: 64 << 10, record_len: |_, _| 0 };
+            let compaction = Compaction::new(&disk, &version, plan, Rc::new(Newest), options).unwrap();
+            let mut next = 10;
+            let mut next_file = || {
+                next += 1;
+                (next, path(next))
+            };
+            let compacted = compaction.run(&mut next_file).await.unwrap();
+            let added = compacted.added.iter().map(|meta| open(path(meta.number), meta.clone()));
+            tree.compacted(&compacted, added.collect());
+        }
+    }
+    tree
+}
+
+#[test]
+fn steps_through_a_level_allocate_nothing_and_gets_only_copied_values() {
+    /// Rows left out at either end, so that the walk turns inside the level.
+    const EDGE: u64 = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = jdb::runtime(&jdb::RuntimeConfig::default()).unwrap();
+    runtime.block_on(async {
+        let version = deep_tree(dir.path()).await.version();
+        let depths: Vec<usize> = version.levels.iter().map(Vec::len).collect();
+        assert!(matches!(depths[..], [1, deep] if deep > 2), "{depths:?}");
+        let mut scan = Scan::new(version.clone(), SeqNo::MAX, Hidden::NONE, Vec::new(), vec![0xff]);
+        let mut sorted: Vec<u64> = (0..4 * COUNT).collect();
+        sorted.sort_unstable_by_key(|&i| key(i));
+        let in_level = |part: &[u64]| part.iter().any(|&i| i < 2 * COUNT);
+        let (front, back) =
+            (sorted.get(..EDGE as usize).unwrap(), sorted.rchunks(EDGE as usize).next().unwrap());
+        assert!(in_level(front) && in_level(back), "the level goes on at both ends of the walk");
+        let walk = |scan: &mut Scan| {
+            allocations(|| {
+                for back in [false, true] {
+                    for _ in 0..4 * COUNT - 2 * EDGE {
+                        let stepped = if back { now(scan.prev()) } else { now(scan.next()) };
+                        assert!(stepped.unwrap() && scan.row().is_some());
+                    }
+                }
+            })
+        };
+        // Fills the cache.
+        while scan.next().await.unwrap() {}
+        while scan.prev().await.unwrap() {}
+        for i in 0..5 * COUNT {
+            version.get(&key(i), SeqNo::MAX, &Hidden::NONE).await.unwrap();
+        }
+        for _ in 0..EDGE {
+            assert!(scan.next().await.unwrap());
+        }
+        // The first round fills buffers.
+        walk(&mut scan);
+        assert_eq!(walk(&mut scan), 0, "steps");
+
+        // Where a level ends its cursor is let go of; on the way back it gets another.
+        let turns = allocations(|| {
+            while now(scan.prev()).unwrap() {}
+            while now(scan.next()).unwrap() {}
+            while now(scan.prev()).unwrap() {}
+        });
+        assert!(turns <= 8, "{turns} for two turns");
+
+        let (mut found, mut inline) = (0, 0);
+        let gets = allocations(|| {
+            for i in 0..5 * COUNT {
+                let got = now(version.get(&key(i), SeqNo::MAX, &Hidden::NONE)).unwrap();
+                found += u64::from(got.is_some());
+                inline += u64::from(matches!(got, Some(Found { payload: Payload::Inline(_), .. })));
+            }
+        });
+        let inlines = |which: std::ops::Range<u64>| which.filter(|&i| is_inline(i)).count() as u64;
+        assert_eq!((found, inline), (4 * COUNT, inlines(0..4 * COUNT)));
+        // A table lends a value out of its block, a memtable gives a copy.
+        assert_eq!(gets, inlines(3 * COUNT..4 * COUNT), "look-ups");
     });
 }
 
