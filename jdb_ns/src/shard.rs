@@ -335,8 +335,9 @@ impl Shard {
     /// Waits until nobody wants everything to be merged any more.
     async fn wait_compacted(&self) -> Result<()> {
         while self.compact_level.get().is_some() {
-            self.compacted.wait().await;
+            // First: who stopped for good tells nobody any more.
             self.check_compacting()?;
+            self.compacted.wait().await;
         }
         Ok(())
     }
@@ -347,15 +348,15 @@ impl Shard {
     /// As [`Shard::compact`].
     pub(crate) async fn settle(&self) -> Result<()> {
         while !self.closed.borrow().is_empty() {
-            self.flushed.wait().await;
-            self.check_poison()?;
+            self.check_writable()?;
             if let Some(error) = &*self.flush_error.borrow() {
                 return Err(error.again());
             }
+            self.flushed.wait().await;
         }
         while self.tasks.get() > 0 && !self.compaction_idle.get() {
-            self.compacted.wait().await;
             self.check_compacting()?;
+            self.compacted.wait().await;
         }
         Ok(())
     }

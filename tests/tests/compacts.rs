@@ -1,20 +1,21 @@
 //! What compaction leaves behind, seen from outside.
 #![expect(clippy::unwrap_used, reason = "a test harness: its own broken logic shall stop it")]
 
-use jdb::{Db, Options, Tuning};
+use jdb::{Db, ErrorKind, Options, Tuning};
 use jdb_io::Disk;
-use jdb_io::sim::{SimConfig, SimDisk};
+use jdb_io::sim::{At, Fault, FaultKind, Repeat, SimConfig, SimDisk, SyncFailure};
 use std::time::Duration;
 
 /// Runs `test` on a database of one shard whose tables are merged only when somebody asks.
-fn on_sim<F: Future<Output = ()> + 'static>(test: impl FnOnce(Db) -> F + 'static) {
+fn on_sim<F: Future<Output = ()> + 'static>(test: impl FnOnce(SimDisk, Db) -> F + 'static) {
     let sim = SimDisk::new(SimConfig { seed: 1, ..SimConfig::default() });
-    let disk = Disk::sim(&sim);
+    let (disk, faulty) = (Disk::sim(&sim), sim.clone());
     let main = async move {
         let tuning = Tuning { newest_count: Some(100), table_len: Some(2000), ..Tuning::default() };
         let options =
             Options { shards: 1, flush_interval: Duration::from_secs(3600), tuning, ..Options::at("/db") };
-        test(jdb::open(options.on_disk(disk)).await.unwrap()).await;
+        let db = jdb::open(options.on_disk(disk)).await.unwrap();
+        test(faulty, db).await;
     };
     sim.executor().block_on(main).expect("nothing waits for ever");
 }
@@ -34,7 +35,7 @@ fn tables(db: &Db) -> Vec<usize> {
 
 #[test]
 fn compact_merges_level_0_too_and_leaves_one_level() {
-    on_sim(|db| async move {
+    on_sim(|_, db| async move {
         for round in 0..3 {
             one_more_table(&db, round * 2).await;
             one_more_table(&db, round * 2 + 1).await;
@@ -45,6 +46,26 @@ fn compact_merges_level_0_too_and_leaves_one_level() {
             let got = db.ns(1u64).get(7u32.to_be_bytes()).await.unwrap();
             assert_eq!(got.as_deref(), Some(&(round * 2 + 1).to_be_bytes()[..]), "round {round}");
         }
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn compact_and_settle_say_so_when_writing_has_stopped() {
+    on_sim(|sim, db| async move {
+        one_more_table(&db, 0).await;
+        one_more_table(&db, 1).await;
+        let at = At::NthOn(".sst", 0);
+        sim.inject(Fault { at, kind: FaultKind::FailedSync(SyncFailure::Reverted), repeat: Repeat::Once });
+        // The table of the compaction cannot be synced; nobody works from then on, and nobody may wait for that.
+        for turn in 0..3 {
+            let error = db.compact().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Stopped, "turn {turn}: {error}");
+        }
+        assert_eq!(db.settle().await.unwrap_err().kind(), ErrorKind::Stopped);
+        let got = db.ns(1u64).get(7u32.to_be_bytes()).await.unwrap();
+        assert_eq!(got.as_deref(), Some(&1u32.to_be_bytes()[..]), "reads go on");
+        // Everything acknowledged is durable in the tables that are there.
         db.close().await.unwrap();
     });
 }
