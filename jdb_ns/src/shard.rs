@@ -19,6 +19,7 @@ use crate::commit::{Committed, Durability, Pending, Reply, Unsynced};
 use crate::compactor::DROP_COUNT_MAX;
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
+use crate::flusher::position;
 use crate::gate::Gate;
 use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
 use crate::points::ReadPoints;
@@ -405,7 +406,8 @@ impl Shard {
                     result = synced;
                 }
             }
-            // Best effort: it only lets later damage be told from a torn tail.
+            // Best effort, both: they only let later damage be told from a torn tail.
+            drop(self.note_synced().await);
             drop(self.log.mark().await);
         }
         self.stop();
@@ -413,6 +415,21 @@ impl Shard {
             self.task_over.wait().await;
         }
         result
+    }
+
+    /// Notes in the MANIFEST how far the log is durable, when this life has written anything: a log of which later only a
+    /// beginning is left, or nothing, is then known to be damaged.
+    async fn note_synced(&self) -> Result<()> {
+        if !matches!(self.life.get(), Life::Started) {
+            return Ok(());
+        }
+        let mut manifest = self.manifest.lock().await;
+        let synced = position(self.log.synced());
+        if manifest.state.log_synced == synced {
+            return Ok(());
+        }
+        let edit = Edit { log_synced: Some(synced), ..Edit::default() };
+        self.commit_edit(&mut manifest, &edit).await
     }
 
     /// Asks the syncer for a sync.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 #[test]
 fn cut_last_segment_without_proof_of_a_sync_is_a_torn_tail() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::left_open();
     let file = fixture.files(".log").pop().unwrap();
     let whole = fs::read(&file).unwrap();
     let mut counts = Vec::new();
@@ -32,6 +32,35 @@ fn cut_last_segment_without_proof_of_a_sync_is_a_torn_tail() {
         db.close().await.unwrap();
         look(options(&fixture.path), "written again").await.unwrap().assert_whole("written again");
     });
+}
+
+#[test]
+fn cut_last_segment_of_a_closed_database_is_damage() {
+    let fixture = Fixture::new();
+    let file = fixture.files(".log").pop().unwrap();
+    let whole = fs::read(&file).unwrap();
+    // The mark behind the last sync proves nothing and may be missing.
+    for len in (0..whole.len() - 64).rev().step_by(41) {
+        let case = format!("{} of {} bytes", len, whole.len());
+        fs::write(&file, &whole[..len]).unwrap();
+        let error = on_real(jdb::open(options(&fixture.path))).unwrap_err();
+        assert_corrupt(&error, &file, &case);
+    }
+    let count = assert_truncates(&fixture.path, "cut to its beginning");
+    assert!((70..crate::support::ROWS as usize).contains(&count), "{count}");
+}
+
+#[test]
+fn emptied_log_of_a_closed_database_without_tables_is_damage_not_an_empty_database() {
+    for len in [0, 1, 59, 64, 100] {
+        let fixture = Fixture::of_one_segment();
+        let file = fixture.files(".log").pop().unwrap();
+        let whole = fs::read(&file).unwrap();
+        assert!(whole.len() > len + 64, "the segment is short");
+        fs::write(&file, &whole[..len]).unwrap();
+        let error = on_real(jdb::open(options(&fixture.path))).unwrap_err();
+        assert_corrupt(&error, &file, &format!("{len} bytes left"));
+    }
 }
 
 #[test]

@@ -32,10 +32,20 @@ fn missing_shard_is_named() {
 
 #[test]
 fn missing_last_segment_leaves_what_was_before_it() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::left_open();
     fs::remove_file(fixture.files(".log").pop().unwrap()).unwrap();
     let count = on_real(look(options(&fixture.path), "last")).unwrap().assert_prefix("last");
     assert!(count >= 70, "{count}: what is in tables");
+}
+
+#[test]
+fn missing_last_segment_of_a_closed_database_is_named() {
+    let fixture = Fixture::new();
+    let file = fixture.files(".log").pop().unwrap();
+    fs::remove_file(&file).unwrap();
+    let error = on_real(jdb::open(options(&fixture.path))).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt), "{error}");
+    assert!(error.to_string().contains(file.file_name().unwrap().to_str().unwrap()), "{error}");
 }
 
 #[test]

@@ -56,6 +56,28 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Self::make(async |db| db.close().await.unwrap())
+    }
+
+    /// The same rows in a database that was not closed: as after the death of the process, and nothing proves that what is
+    /// only in the log was ever synced.
+    pub(crate) fn left_open() -> Self {
+        Self::make(async |db| drop(db))
+    }
+
+    /// Two rows in the log, closed: the first segment of a database's life, and no table.
+    pub(crate) fn of_one_segment() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        on_real(async {
+            let db = jdb::open(options(&path)).await.unwrap();
+            put_rows(&db, 0..2).await;
+            db.close().await.unwrap();
+        });
+        Self { dir, path }
+    }
+
+    fn make(leave: impl AsyncFnOnce(Db)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
         on_real(async {
@@ -67,7 +89,7 @@ impl Fixture {
                 from = to;
             }
             put_rows(&db, from..ROWS).await;
-            db.close().await.unwrap();
+            leave(db).await;
         });
         Self { dir, path }
     }
