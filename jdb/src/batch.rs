@@ -4,8 +4,8 @@ use crate::db::Inner;
 use crate::error::Result;
 use crate::write::{Commit, Write};
 use bytes::Bytes;
-use jdb_base::{NsId, key};
-use jdb_ns::{Durability, Op, RecordKind};
+use jdb_base::NsId;
+use jdb_ns::{Durability, Op, delete_op, put_op};
 use std::fmt;
 use std::rc::Rc;
 
@@ -78,12 +78,4 @@ impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch").field("ns", &self.ns).field("len", &self.ops.len()).finish_non_exhaustive()
     }
-}
-
-pub(crate) fn put_op(ns: NsId, key: &[u8], value: Bytes) -> Op {
-    Op { kind: RecordKind::Put, key: key::engine_key(ns, key), value }
-}
-
-pub(crate) fn delete_op(ns: NsId, key: &[u8]) -> Op {
-    Op { kind: RecordKind::Delete, key: key::engine_key(ns, key), value: Bytes::new() }
 }

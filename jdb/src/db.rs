@@ -1,11 +1,13 @@
 //! The database: opening, namespaces, what concerns all of it.
 
 use crate::error::Result;
+use crate::listing::Namespaces;
 use crate::namespace::Namespace;
 use crate::options::Options;
-use crate::write::Write;
+use crate::write::{Write, WriteMany};
+use bytes::Bytes;
 use jdb_base::NsId;
-use jdb_ns::{Durability, Manager, Stats};
+use jdb_ns::{Durability, Manager, Stats, put_op};
 use std::rc::Rc;
 
 /// Opens the database at a path or with [`Options`]; makes it when there is none.
@@ -52,6 +54,60 @@ impl Db {
     #[must_use]
     pub fn ns(&self, id: impl Into<NsId>) -> Namespace {
         Namespace::new(self.inner.clone(), id.into())
+    }
+
+    /// The namespaces that have rows, in order, page by page.
+    pub fn namespaces(&self) -> Namespaces {
+        Namespaces::new(self.inner.clone())
+    }
+
+    /// The values of many keys of any namespaces, in their order; `None` for a key that is absent.
+    ///
+    /// Up to 64 reads are under way at once, and values that lie side by side are read together. What comes from one shard is
+    /// of one moment; across shards there is no such thing. Keys and values are in memory together: ask for pages of some
+    /// thousand.
+    ///
+    /// ```
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = jdb::open(dir.path().join("db")).await?;
+    /// db.put_many([(1u64, "name", "Alice"), (2, "name", "Bob")]).await?;
+    /// let names = db.multi_get([(1u64, "name"), (2, "name"), (3, "name")]).await?;
+    /// assert_eq!(names, [Some("Alice".into()), Some("Bob".into()), None]);
+    /// # db.close().await }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Namespace::get`], of the first key that fails.
+    pub async fn multi_get<N: Into<NsId>, K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = (N, K)>,
+    ) -> Result<Vec<Option<Bytes>>> {
+        let keys: Vec<(NsId, K)> = keys.into_iter().map(|(ns, key)| (ns.into(), key)).collect();
+        let keys: Vec<(NsId, &[u8])> = keys.iter().map(|(ns, key)| (*ns, key.as_ref())).collect();
+        Ok(self.inner.manager.multi_get(&keys).await?)
+    }
+
+    /// Puts rows of many namespaces: one commit in each shard that they touch, all of them at once. Awaited, it gives the
+    /// commits.
+    ///
+    /// A shard's part happens whole or not at all; the parts are independent of each other. Of several rows with one key the
+    /// last one wins. For rows of one namespace take a [`batch`](Namespace::batch).
+    ///
+    /// Limits: those of a [`Batch`](crate::Batch) in each shard.
+    ///
+    /// # Errors
+    /// Those of [`Namespace::put`], [`TooLarge`](crate::ErrorKind::TooLarge). After an error other shards' parts may have
+    /// happened.
+    pub fn put_many<N: Into<NsId>, K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        rows: impl IntoIterator<Item = (N, K, V)>,
+    ) -> WriteMany {
+        let op = |(ns, key, value): (N, K, V)| {
+            let ns = ns.into();
+            (ns, put_op(ns, key.as_ref(), Bytes::copy_from_slice(value.as_ref())))
+        };
+        WriteMany::new(self.inner.clone(), rows.into_iter().map(op).collect())
     }
 
     /// Drops everything that is in a namespace now, in one record, however much it is. Scans that are under way still see

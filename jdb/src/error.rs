@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Stopped,
     /// A key, value or batch is over its limit.
     TooLarge,
+    /// A conditional write found its key in another state: read it again and decide anew.
+    Conflict,
     /// A later version wrote the file.
     Unsupported,
     /// An argument or option makes no sense.
@@ -55,6 +57,7 @@ impl Error {
             E::ReadOnly => ErrorKind::ReadOnly,
             E::Poisoned { .. } => ErrorKind::Stopped,
             E::TooLarge { .. } => ErrorKind::TooLarge,
+            E::Conflict { .. } | E::Stale => ErrorKind::Conflict,
             E::Unsupported { .. } => ErrorKind::Unsupported,
             E::InvalidArgument { .. } => ErrorKind::InvalidArgument,
             E::NotADatabase { .. } => ErrorKind::NotADatabase,

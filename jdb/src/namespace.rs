@@ -1,13 +1,14 @@
 //! A namespace: one user's database.
 
-use crate::batch::{Batch, delete_op, put_op};
+use crate::batch::Batch;
 use crate::db::Inner;
 use crate::error::Result;
 use crate::scan::Scan;
 use crate::snapshot::Snapshot;
-use crate::write::Write;
+use crate::write::{Commit, Write};
 use bytes::Bytes;
 use jdb_base::{NsId, key};
+use jdb_ns::{Durability, Expected, Op, delete_op, drop_op, put_op};
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
@@ -19,11 +20,29 @@ use std::rc::Rc;
 pub struct Namespace {
     inner: Rc<Inner>,
     id: NsId,
+    durability: Durability,
 }
 
 impl Namespace {
     pub(crate) fn new(inner: Rc<Inner>, id: NsId) -> Self {
-        Self { inner, id }
+        let durability = inner.durability;
+        Self { inner, id, durability }
+    }
+
+    /// The same namespace, through a handle whose writes promise this when they do not say otherwise.
+    ///
+    /// ```
+    /// # use jdb::{Durability, Expected};
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = jdb::open(dir.path().join("db")).await?;
+    /// let orders = db.ns(7u64).durability(Durability::Sync);
+    /// orders.put_if("order/1", Expected::Absent, "paid").await?; // survives a power cut
+    /// # db.close().await }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
     }
 
     /// Its id.
@@ -41,6 +60,52 @@ impl Namespace {
     /// [`Corrupt`](crate::ErrorKind::Corrupt) with file and offset, [`Io`](crate::ErrorKind::Io): never a wrong value.
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
         Ok(self.inner.manager.get(self.id, key.as_ref()).await?)
+    }
+
+    /// Whether `key` is there. No value is read; else as [`Namespace::get`].
+    ///
+    /// # Errors
+    /// Those of [`Namespace::get`].
+    pub async fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.value_len(key).await?.is_some())
+    }
+
+    /// The length in bytes of the value of `key`; `None` when there is none. No value is read; else as [`Namespace::get`].
+    ///
+    /// # Errors
+    /// Those of [`Namespace::get`].
+    pub async fn value_len(&self, key: impl AsRef<[u8]>) -> Result<Option<u64>> {
+        Ok(self.inner.manager.value_len(self.id, key.as_ref()).await?)
+    }
+
+    /// The values of many keys, in their order and as of one moment; `None` for a key that is absent. See
+    /// [`Db::multi_get`](crate::Db::multi_get).
+    ///
+    /// # Errors
+    /// Those of [`Namespace::get`], of the first key that fails.
+    pub async fn multi_get<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Bytes>>> {
+        let keys: Vec<K> = keys.into_iter().collect();
+        let keys: Vec<(NsId, &[u8])> = keys.iter().map(|key| (self.id, key.as_ref())).collect();
+        Ok(self.inner.manager.multi_get(&keys).await?)
+    }
+
+    /// The row with the smallest key: key and value.
+    ///
+    /// # Errors
+    /// Those of [`Scan::next`].
+    pub async fn first(&self) -> Result<Option<(Bytes, Bytes)>> {
+        self.iter().next_row().await
+    }
+
+    /// The row with the largest key: key and value.
+    ///
+    /// # Errors
+    /// Those of [`Scan::next`].
+    pub async fn last(&self) -> Result<Option<(Bytes, Bytes)>> {
+        self.iter().rev().next_row().await
     }
 
     /// Sets `key` to `value`; awaited, it gives the [`Commit`](crate::Commit).
@@ -61,7 +126,85 @@ impl Namespace {
     /// # Errors
     /// Those of [`Namespace::put`].
     pub fn put_bytes(&self, key: impl AsRef<[u8]>, value: Bytes) -> Write {
-        Write::new(self.inner.clone(), self.id, vec![put_op(self.id, key.as_ref(), value)])
+        self.write(put_op(self.id, key.as_ref(), value))
+    }
+
+    /// Sets `key` to `value` if it is as expected: a compare-and-set.
+    ///
+    /// What was read is compared, and the commit happens only if nobody has changed the key since; else it is read again. With
+    /// [`Expected::Value`] the old value is read when it has the right length.
+    ///
+    /// ```
+    /// # use jdb::{ErrorKind, Expected};
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = jdb::open(dir.path().join("db")).await?;
+    /// let locks = db.ns(1u64);
+    /// let mine = locks.put_if("job", Expected::Absent, "worker 1").await?;
+    /// let taken = locks.put_if("job", Expected::Absent, "worker 2").await.unwrap_err();
+    /// assert_eq!(taken.kind(), ErrorKind::Conflict);
+    /// locks.put_if("job", Expected::Seq(mine.seq()), "worker 1, still").await?;
+    /// # db.close().await }).unwrap();
+    /// ```
+    ///
+    /// A dropped future: the write happens whole or not at all.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict) when the key is something else: nothing was written. Those of
+    /// [`Namespace::get`] and [`Namespace::put`].
+    pub async fn put_if(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Expected<'_>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Commit> {
+        let value = Bytes::copy_from_slice(value.as_ref());
+        let manager = &self.inner.manager;
+        Ok(Commit(manager.put_if(self.id, key.as_ref(), expected, value, self.durability).await?))
+    }
+
+    /// Reads `key`, lets `change` say what it becomes, and commits that if nobody changed the key meanwhile; else all over again,
+    /// so that `change` may be called several times. `None` stands for an absent key, before and after.
+    ///
+    /// ```
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = jdb::open(dir.path().join("db")).await?;
+    /// let counters = db.ns(1u64);
+    /// for _ in 0..3 {
+    ///     counters
+    ///         .update("visits", |old| {
+    ///             let count = old.map_or(0, |old| u64::from_be_bytes(old[..].try_into().unwrap()));
+    ///             Some((count + 1).to_be_bytes().to_vec().into())
+    ///         })
+    ///         .await?;
+    /// }
+    /// assert_eq!(counters.get("visits").await?.as_deref(), Some(&3u64.to_be_bytes()[..]));
+    /// # db.close().await }).unwrap();
+    /// ```
+    ///
+    /// A dropped future: the change happens whole or not at all.
+    ///
+    /// # Errors
+    /// Those of [`Namespace::get`] and [`Namespace::put`].
+    pub async fn update(
+        &self,
+        key: impl AsRef<[u8]>,
+        change: impl FnMut(Option<Bytes>) -> Option<Bytes>,
+    ) -> Result<Commit> {
+        Ok(Commit(self.inner.manager.update(self.id, key.as_ref(), change, self.durability).await?))
+    }
+
+    /// Deletes every row that is there now, in one record, however many: [`Db::drop_ns`](crate::Db::drop_ns).
+    ///
+    /// # Errors
+    /// Those of [`Db::drop_ns`](crate::Db::drop_ns).
+    pub fn clear(&self) -> Write {
+        self.write(drop_op(self.id))
+    }
+
+    fn write(&self, op: Op) -> Write {
+        Write::new(self.inner.clone(), self.id, vec![op]).durability(self.durability)
     }
 
     /// Deletes `key`, whether it exists or not.
@@ -69,13 +212,15 @@ impl Namespace {
     /// # Errors
     /// Those of [`Namespace::put`].
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Write {
-        Write::new(self.inner.clone(), self.id, vec![delete_op(self.id, key.as_ref())])
+        self.write(delete_op(self.id, key.as_ref()))
     }
 
     /// An empty batch for this namespace.
     #[must_use]
     pub fn batch(&self) -> Batch {
-        Batch::new(self.inner.clone(), self.id)
+        let mut batch = Batch::new(self.inner.clone(), self.id);
+        batch.durability(self.durability);
+        batch
     }
 
     /// All rows, in key order, as of now.

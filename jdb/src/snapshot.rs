@@ -51,6 +51,50 @@ impl Snapshot {
         Ok(self.inner.get(key.as_ref()).await?)
     }
 
+    /// Whether `key` is there as of this moment. No value is read.
+    ///
+    /// # Errors
+    /// Those of [`Snapshot::get`].
+    pub async fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.value_len(key).await?.is_some())
+    }
+
+    /// The length in bytes of the value of `key` as of this moment; no value is read.
+    ///
+    /// # Errors
+    /// Those of [`Snapshot::get`].
+    pub async fn value_len(&self, key: impl AsRef<[u8]>) -> Result<Option<u64>> {
+        Ok(self.inner.value_len(key.as_ref()).await?)
+    }
+
+    /// The values of many keys as of this moment, in their order; as [`Namespace::multi_get`](crate::Namespace::multi_get).
+    ///
+    /// # Errors
+    /// Those of [`Snapshot::get`], of the first key that fails.
+    pub async fn multi_get<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Bytes>>> {
+        let keys: Vec<K> = keys.into_iter().collect();
+        Ok(self.inner.multi_get(&keys).await?)
+    }
+
+    /// The row with the smallest key as of this moment: key and value.
+    ///
+    /// # Errors
+    /// Those of [`Scan::next`].
+    pub async fn first(&self) -> Result<Option<(Bytes, Bytes)>> {
+        self.iter().next_row().await
+    }
+
+    /// The row with the largest key as of this moment: key and value.
+    ///
+    /// # Errors
+    /// Those of [`Scan::next`].
+    pub async fn last(&self) -> Result<Option<(Bytes, Bytes)>> {
+        self.iter().rev().next_row().await
+    }
+
     /// All rows, in key order, as of this moment.
     #[must_use]
     pub fn iter(&self) -> Scan {

@@ -51,6 +51,47 @@ impl fmt::Debug for Write {
     }
 }
 
+/// Puts into many namespaces that begin when they are awaited; from [`Db::put_many`](crate::Db::put_many).
+///
+/// Nothing happens before the first poll. From then on the writes belong to the database: dropping the future drops only the
+/// answer.
+#[must_use = "a write happens when it is awaited"]
+pub struct WriteMany {
+    inner: Rc<Inner>,
+    ops: Vec<(NsId, Op)>,
+    durability: Durability,
+}
+
+impl WriteMany {
+    pub(crate) fn new(inner: Rc<Inner>, ops: Vec<(NsId, Op)>) -> Self {
+        let durability = inner.durability;
+        Self { inner, ops, durability }
+    }
+
+    /// What the acknowledgement of these writes promises, instead of the database's default.
+    pub fn durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+}
+
+impl IntoFuture for WriteMany {
+    type Output = Result<Vec<Commit>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Vec<Commit>>>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let committed = self.inner.manager.commit_many(self.ops, self.durability).await?;
+            Ok(committed.into_iter().map(Commit).collect())
+        })
+    }
+}
+
+impl fmt::Debug for WriteMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteMany").field("ops", &self.ops.len()).finish_non_exhaustive()
+    }
+}
+
 /// An acknowledged write.
 #[derive(Clone, Debug)]
 pub struct Commit(pub(crate) Committed);

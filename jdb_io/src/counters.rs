@@ -10,6 +10,8 @@ pub struct Counters {
     pub reads_ready: u64,
     /// Bytes read.
     pub read_len: u64,
+    /// Ranges of which the system was told that they will be read.
+    pub hints: u64,
     /// Writes issued; a continued short write counts each part.
     pub writes: u64,
     /// Bytes written.

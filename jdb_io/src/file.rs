@@ -56,6 +56,27 @@ impl File {
         on!(self, f => f.read_at(offset, len).await)
     }
 
+    /// [`File::read_at`] when that needs no waiting: `None` when the bytes are not in the page cache, or where that cannot
+    /// be known.
+    #[must_use]
+    pub fn read_ready(&self, offset: u64, len: usize) -> Option<Bytes> {
+        match &self.0 {
+            Inner::Real(file) => file.read_ready(offset, len),
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => None,
+        }
+    }
+
+    /// Tells the system that these bytes will be read: it begins to bring them into the page cache and this returns at once.
+    /// `false` where it cannot be told; then only many reads at once keep the device busy.
+    pub fn will_need(&self, offset: u64, len: usize) -> bool {
+        match &self.0 {
+            Inner::Real(file) => file.will_need(offset, len),
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => false,
+        }
+    }
+
     /// Writes all of `data` at `offset`, going on after short writes, and gives the buffer back.
     ///
     /// Returns when the bytes are in the page cache: they survive the process, not a power cut. After an error any part

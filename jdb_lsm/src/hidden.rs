@@ -25,6 +25,12 @@ impl Hidden {
         Self(ranges)
     }
 
+    /// Nothing is hidden.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The next older sequence that may be seen, when an entry of this sequence is hidden.
     #[inline]
     #[must_use]

@@ -103,6 +103,20 @@ impl Row<'_> {
     pub fn payload(&self) -> Result<Payload> {
         payload(self.kind, self.value, Path::new("scan"), self.seq)
     }
+
+    /// Length of the value in bytes, wherever it is.
+    ///
+    /// # Errors
+    /// A malformed pointer.
+    pub fn value_len(&self) -> Result<u64> {
+        Ok(match self.kind {
+            Kind::Pointer => match self.payload()? {
+                Payload::Pointer(ptr) => u64::from(ptr.len),
+                Payload::Inline(_) | Payload::Tombstone => 0,
+            },
+            Kind::Inline | Kind::Tombstone => self.value.len() as u64,
+        })
+    }
 }
 
 impl Scan {

@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::shard::Shard;
-use jdb_base::SeqNo;
+use jdb_base::{NsId, SeqNo};
 use jdb_val::{LogPos, Op};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -91,7 +91,18 @@ pub(crate) struct Pending {
     pub(crate) ops: Vec<Op>,
     pub(crate) len: usize,
     pub(crate) durability: Durability,
+    pub(crate) condition: Option<Condition>,
     pub(crate) reply: Rc<Reply>,
+}
+
+/// A commit happens only while a key is as its caller read it.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    pub(crate) ns: NsId,
+    /// Engine key.
+    pub(crate) key: Vec<u8>,
+    /// The caller read as of this sequence.
+    pub(crate) read_at: SeqNo,
 }
 
 /// A commit that is written and waits for a sync that reaches `end`.

@@ -5,6 +5,7 @@
 
 mod from;
 
+use jdb_base::SeqNo;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,6 +87,15 @@ pub enum Error {
         /// The limit, in the same unit.
         max: u64,
     },
+    /// A write that was to happen only if a key is in a certain state found it in another.
+    #[error("the key is not what the write expects: {found}", found = found_text(*found))]
+    Conflict {
+        /// Sequence of the change that the key has; `None` when the key is absent.
+        found: Option<SeqNo>,
+    },
+    /// A conditional write was overtaken between its read and its commit: nothing was written, read again.
+    #[error("the key was changed meanwhile")]
+    Stale,
     /// An argument makes no sense.
     #[error("invalid argument: {what}")]
     InvalidArgument {
@@ -98,6 +108,10 @@ pub enum Error {
         /// The lock file.
         path: PathBuf,
     },
+}
+
+fn found_text(found: Option<SeqNo>) -> String {
+    found.map_or_else(|| "it is absent".to_owned(), |seq| format!("it was changed at sequence {}", seq.get()))
 }
 
 impl Error {

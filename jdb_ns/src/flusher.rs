@@ -116,6 +116,7 @@ impl Shard {
         }
         let table_len = table.as_ref().map_or(0, |table| table.meta().len);
         self.tree.flushed(&closed.memtable, table);
+        self.flushed_seq.set(self.flushed_seq.get().max(closed.last_seq));
         self.drops.borrow_mut().remove(&gone);
         self.note_live(&manifest.state);
         self.count(|counts| {

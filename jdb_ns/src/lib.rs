@@ -8,7 +8,10 @@
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
 //! | `pace`, `gate` | how fast background work goes, and how much of it at once |
 //! | `recovery`, `create` | opening a shard, making a database |
-//! | [`read`] | point reads, scans, snapshots |
+//! | [`read`] | point reads of one key or many, snapshots |
+//! | [`scan`], `ahead` | walks in both directions; rows and values read ahead of them |
+//! | [`listing`] | the namespaces there are |
+//! | [`condition`] | writes that happen only while a key is as it was read |
 //! | [`drops`] | what namespace drops hide |
 //! | `budget`, `account` | how memory is divided; the memtables of all shards held to their share |
 //! | `reserve` | room for deletes and a flush on a full disk |
@@ -17,9 +20,11 @@
 //! One `Manager` belongs to one thread. A shard owns every mutation: dropping a caller's future drops only its answer.
 
 mod account;
+mod ahead;
 mod budget;
 pub mod commit;
 mod compactor;
+pub mod condition;
 mod create;
 pub mod drops;
 pub mod error;
@@ -27,6 +32,7 @@ pub mod filename;
 mod flusher;
 mod gate;
 mod keeper;
+pub mod listing;
 pub mod manager;
 pub mod manifest;
 mod pace;
@@ -35,6 +41,7 @@ pub mod read;
 mod recovery;
 mod reserve;
 mod retire;
+pub mod scan;
 mod shard;
 pub mod stats;
 pub mod superblock;
@@ -42,10 +49,13 @@ mod syncer;
 mod writer;
 
 pub use commit::{Committed, Durability};
+pub use condition::Expected;
 pub use error::{Error, Result};
 pub use jdb_lsm::PickerOptions;
 pub use jdb_val::{Op, RecordKind, Recovery};
+pub use listing::Namespaces;
 pub use manager::{Manager, Options};
-pub use read::{Row, Scan, Snapshot};
+pub use read::Snapshot;
+pub use scan::{Row, Scan};
 pub use stats::{ShardStats, Stats, StepStats};
-pub use writer::drop_op;
+pub use writer::{delete_op, drop_op, put_op};

@@ -7,10 +7,12 @@ use crate::create;
 use crate::error::{Error, Result};
 use crate::filename;
 use crate::gate::Gate;
+use crate::listing::Namespaces;
 use crate::points::HeldPoint;
-use crate::read::{Scan, Snapshot};
+use crate::read::{Key, Snapshot};
 use crate::recovery::{Place, open_shard};
 use crate::reserve::Reserve;
+use crate::scan::Scan;
 use crate::shard::{Settings, Shard};
 use crate::stats::{ShardStats, Stats, StepStats};
 use crate::superblock::Superblock;
@@ -152,7 +154,39 @@ impl Manager {
         if ops.iter().any(|op| op.kind == RecordKind::Drop) {
             shard.wait_for_drop_room().await?;
         }
-        shard.commit(ops, durability)?.wait().await
+        shard.commit(ops, durability, None)?.wait().await
+    }
+
+    /// Commits operations of many namespaces: one commit in each shard that they touch, all at once.
+    ///
+    /// A shard's part happens whole or not at all; the parts are independent of each other.
+    ///
+    /// # Errors
+    /// Those of [`Manager::commit`]; the first part's that failed, when others may have happened.
+    pub async fn commit_many(&self, ops: Vec<(NsId, Op)>, durability: Durability) -> Result<Vec<Committed>> {
+        let mut parts: Vec<Vec<Op>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for (ns, op) in ops {
+            check_ops(ns, std::slice::from_ref(&op))?;
+            if let Some(part) = parts.get_mut(self.shard_index(ns)) {
+                part.push(op);
+            }
+        }
+        for part in &parts {
+            check_batch(part)?;
+        }
+        let mut replies = Vec::new();
+        for (shard, part) in self.shards.iter().zip(parts) {
+            if !part.is_empty() {
+                replies.push(shard.commit(part, durability, None)?.wait());
+            }
+        }
+        join_all(replies).await.into_iter().collect()
+    }
+
+    /// The shard of a namespace, and whether its keys can be as long as this one.
+    pub(crate) fn shard_for(&self, ns: NsId, ops: &[Op]) -> Result<&Rc<Shard>> {
+        check_ops(ns, ops)?;
+        Ok(self.shard(ns))
     }
 
     /// The newest value of `key` in `ns`.
@@ -164,6 +198,50 @@ impl Manager {
             return Ok(None);
         }
         self.shard(ns).get(ns, key).await
+    }
+
+    /// Length in bytes of the newest value of `key` in `ns`; no value is read.
+    ///
+    /// # Errors
+    /// What cannot be read or is damaged; never a wrong answer.
+    pub async fn value_len(&self, ns: NsId, key: &[u8]) -> Result<Option<u64>> {
+        if key.len() > key::KEY_LEN_MAX {
+            return Ok(None);
+        }
+        let shard = self.shard(ns);
+        shard.len_in(shard.view_at(ns, shard.visible.get()), ns, key).await
+    }
+
+    /// The newest values of many keys, in their order, with up to 64 reads under way at once. Those of one shard are of one
+    /// moment.
+    ///
+    /// # Errors
+    /// What cannot be read or is damaged, of the first key that fails.
+    pub async fn multi_get(&self, keys: &[(NsId, &[u8])]) -> Result<Vec<Option<Bytes>>> {
+        let mut values = vec![None; keys.len()];
+        let mut parts: Vec<Vec<Key<'_>>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for (slot, &(ns, key)) in keys.iter().enumerate() {
+            if let Some(part) = parts.get_mut(self.shard_index(ns)).filter(|_| key.len() <= key::KEY_LEN_MAX)
+            {
+                part.push(Key { slot, ns, key });
+            }
+        }
+        let parts = self.shards.iter().zip(&parts).filter(|(_, part)| !part.is_empty());
+        let read = parts.map(async |(shard, part)| shard.get_many(part, shard.visible.get()).await);
+        for found in join_all(read).await {
+            for (slot, value) in found? {
+                if let Some(place) = values.get_mut(slot) {
+                    *place = Some(value);
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// The namespaces that have rows, by class and id, beginning behind `after`.
+    #[must_use]
+    pub fn namespaces(&self, after: Option<NsId>) -> Namespaces {
+        Namespaces::new(&self.shards, after)
     }
 
     /// A walk over the rows of `ns` with `lower <= key`, and `key < upper` when there is one, as of now.
@@ -255,11 +333,14 @@ impl Manager {
         &self.dir
     }
 
-    fn shard(&self, ns: NsId) -> &Rc<Shard> {
-        let hash = xxh3_64_with_seed(&ns.id().to_be_bytes(), self.superblock.hash_seed);
-        let index = hash as usize & (self.shards.len() - 1);
+    pub(crate) fn shard(&self, ns: NsId) -> &Rc<Shard> {
         #[expect(clippy::indexing_slicing, reason = "masked by a power of two, the number of shards")]
-        &self.shards[index]
+        &self.shards[self.shard_index(ns)]
+    }
+
+    fn shard_index(&self, ns: NsId) -> usize {
+        let hash = xxh3_64_with_seed(&ns.id().to_be_bytes(), self.superblock.hash_seed);
+        hash as usize & (self.shards.len() - 1)
     }
 }
 
@@ -301,12 +382,8 @@ fn check_options(options: &Options) -> Result<()> {
 }
 
 fn check_ops(ns: NsId, ops: &[Op]) -> Result<()> {
-    let too_large = |what, len: usize, max: usize| Error::TooLarge { what, len: len as u64, max: max as u64 };
-    if ops.len() > key::BATCH_COUNT_MAX {
-        return Err(too_large("batch operations", ops.len(), key::BATCH_COUNT_MAX));
-    }
+    check_batch(ops)?;
     let prefix_len = key::engine_key(ns, &[]).len();
-    let mut batch_len = 0usize;
     for op in ops {
         // The limit is on what the user gave: the id before it takes more or less room.
         let key_len = op.key.len().saturating_sub(prefix_len);
@@ -316,10 +393,21 @@ fn check_ops(ns: NsId, ops: &[Op]) -> Result<()> {
         if op.value.len() > key::VALUE_LEN_MAX {
             return Err(too_large("value", op.value.len(), key::VALUE_LEN_MAX));
         }
-        batch_len = batch_len.saturating_add(op.key.len() + op.value.len());
-    }
-    if batch_len > key::BATCH_LEN_MAX {
-        return Err(too_large("batch bytes", batch_len, key::BATCH_LEN_MAX));
     }
     Ok(())
+}
+
+fn check_batch(ops: &[Op]) -> Result<()> {
+    if ops.len() > key::BATCH_COUNT_MAX {
+        return Err(too_large("batch operations", ops.len(), key::BATCH_COUNT_MAX));
+    }
+    let len = ops.iter().fold(0usize, |len, op| len.saturating_add(op.key.len() + op.value.len()));
+    if len > key::BATCH_LEN_MAX {
+        return Err(too_large("batch bytes", len, key::BATCH_LEN_MAX));
+    }
+    Ok(())
+}
+
+fn too_large(what: &'static str, len: usize, max: usize) -> Error {
+    Error::TooLarge { what, len: len as u64, max: max as u64 }
 }

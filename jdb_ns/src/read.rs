@@ -1,24 +1,44 @@
-//! Reads of a namespace: one key, or a walk over a range in both directions, as of now or as of a snapshot.
+//! Point reads of a namespace: one key or many, as of now or as of a snapshot.
 //!
 //! A read takes sequence, Version and hidden ranges in one step and keeps them: whatever is flushed or merged meanwhile, it
 //! answers as of that moment. What is in memory is answered without suspending.
 //!
-//! A snapshot and a scan hold their sequence as a read point: compactions keep the rows that it sees. A scan pins a Version
-//! as well, but only for a second: then it goes on in the newest one at the same place, so that a slow scan holds rows, not
-//! files.
+//! A snapshot and a scan hold their sequence as a read point: compactions keep the rows that it sees.
+//!
+//! Many keys are looked up in two rounds: where the values are, then the values (`jdb_val`'s `read_many`). In the first round
+//! a look-up that waits for a block lets the others go on.
 
 use crate::error::Result;
 use crate::points::HeldPoint;
+use crate::scan::Scan;
 use crate::shard::{Shard, View};
 use bytes::Bytes;
-use jdb_base::{NsId, SeqNo, key};
+use futures::stream::{FuturesUnordered, StreamExt};
+use jdb_base::{NsId, SeqNo, ValuePtr, key};
 use jdb_io::plant::{Plant, planted};
-use jdb_lsm::Payload;
+use jdb_lsm::{Found, Payload};
+use jdb_val::Wanted;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-/// After this time a scan goes over to the newest Version.
-const PIN_TIME_MAX: Duration = Duration::from_secs(1);
+/// Look-ups that wait for a block at once, and reads of values that are under way at once.
+pub(crate) const DEPTH: usize = 64;
+
+/// A key that is wanted: its place in the answer, namespace and user's key.
+pub(crate) struct Key<'a> {
+    pub(crate) slot: usize,
+    pub(crate) ns: NsId,
+    pub(crate) key: &'a [u8],
+}
+
+/// A pointer that [`Shard::get_many`] follows in its second round.
+struct Led {
+    slot: usize,
+    key: Vec<u8>,
+    seq: SeqNo,
+    ptr: ValuePtr,
+}
 
 impl Shard {
     /// The newest value of `key` in `ns`.
@@ -30,14 +50,113 @@ impl Shard {
         self.get_in(self.view_at(ns, seq), ns, key).await
     }
 
-    async fn get_in(&self, view: View, ns: NsId, key: &[u8]) -> Result<Option<Bytes>> {
+    pub(crate) async fn get_in(&self, view: View, ns: NsId, key: &[u8]) -> Result<Option<Bytes>> {
         let key = key::engine_key(ns, key);
-        let Some(found) = view.version.get(&key, view.seq, &view.hidden).await? else { return Ok(None) };
+        match find_in(&view, &key).await? {
+            None => Ok(None),
+            Some(found) => self.value_of(found, &key).await,
+        }
+    }
+
+    /// The value of what was found under an engine key; `None` for a tombstone.
+    pub(crate) async fn value_of(&self, found: Found, key: &[u8]) -> Result<Option<Bytes>> {
         match found.payload {
             Payload::Tombstone => Ok(None),
             Payload::Inline(value) => Ok(Some(value)),
-            Payload::Pointer(ptr) => Ok(Some(self.log.read(ptr, &key, found.seq).await?)),
+            Payload::Pointer(ptr) => Ok(Some(self.log.read(ptr, key, found.seq).await?)),
         }
+    }
+
+    /// The length in bytes of the value of `key`, which is not read.
+    pub(crate) async fn len_in(&self, view: View, ns: NsId, key: &[u8]) -> Result<Option<u64>> {
+        let found = find_in(&view, &key::engine_key(ns, key)).await?;
+        Ok(found.and_then(|found| match found.payload {
+            Payload::Tombstone => None,
+            Payload::Inline(value) => Some(value.len() as u64),
+            Payload::Pointer(ptr) => Some(u64::from(ptr.len)),
+        }))
+    }
+
+    /// The values of many keys as of one sequence, with their slots; those of absent keys are left out.
+    pub(crate) async fn get_many(&self, keys: &[Key<'_>], seq: SeqNo) -> Result<Vec<(usize, Bytes)>> {
+        let mut values = Vec::with_capacity(keys.len());
+        let mut led = Vec::new();
+        let mut first_error = Ok(());
+        let mut view = None::<(NsId, View)>;
+        let look = |i: usize| {
+            let &Key { slot, ns, key } = keys.get(i)?;
+            if view.as_ref().is_none_or(|(of, _)| *of != ns) {
+                view = Some((ns, self.view_at(ns, seq)));
+            }
+            let (_, view) = view.clone()?;
+            let key = key::engine_key(ns, key);
+            Some(async move {
+                let found = find_in(&view, &key).await;
+                (slot, key, found)
+            })
+        };
+        at_once(look, |(slot, key, found)| match found {
+            Ok(None) => {}
+            Ok(Some(Found { seq, payload })) => match payload {
+                Payload::Tombstone => {}
+                Payload::Inline(value) => values.push((slot, value)),
+                Payload::Pointer(ptr) => led.push(Led { slot, key, seq, ptr }),
+            },
+            Err(error) => {
+                if first_error.is_ok() {
+                    first_error = Err(error);
+                }
+            }
+        })
+        .await;
+        first_error?;
+        let wanted: Vec<Wanted<'_>> =
+            led.iter().map(|led| Wanted { ptr: led.ptr, key: &led.key, seq: led.seq }).collect();
+        let many = self.log.read_many(&wanted, DEPTH).await;
+        for (led, value) in led.iter().zip(many.values) {
+            values.push((led.slot, value?));
+        }
+        Ok(values)
+    }
+}
+
+/// The newest entry of an engine key that a view sees.
+pub(crate) async fn find_in(view: &View, key: &[u8]) -> Result<Option<Found>> {
+    Ok(view.version.get(key, view.seq, &view.hidden).await?)
+}
+
+/// Runs the futures that `make` gives, until it gives none: each is polled as it comes, and what has to wait waits together
+/// with at most [`DEPTH`] others. Those that are ready at once share one allocation.
+async fn at_once<F: Future>(mut make: impl FnMut(usize) -> Option<F>, mut done: impl FnMut(F::Output)) {
+    let mut waiting = FuturesUnordered::new();
+    let mut place = None;
+    let mut i = 0;
+    while let Some(future) = make(i) {
+        i += 1;
+        let mut boxed = match place.take() {
+            None => Box::pin(future),
+            Some(mut boxed) => {
+                std::pin::Pin::set(&mut boxed, future);
+                boxed
+            }
+        };
+        match futures::poll!(boxed.as_mut()) {
+            Poll::Ready(output) => {
+                done(output);
+                place = Some(boxed);
+            }
+            Poll::Pending => {
+                waiting.push(boxed);
+                if waiting.len() >= DEPTH
+                    && let Some(output) = waiting.next().await
+                {
+                    done(output);
+                }
+            }
+        }
+    }
+    while let Some(output) = waiting.next().await {
+        done(output);
     }
 }
 
@@ -58,6 +177,10 @@ impl Snapshot {
         self.point.seq()
     }
 
+    fn view(&self) -> View {
+        self.point.shard().view_at(self.point.ns(), self.point.seq())
+    }
+
     /// The value of `key` as of this snapshot.
     ///
     /// # Errors
@@ -66,137 +189,44 @@ impl Snapshot {
         if key.len() > key::KEY_LEN_MAX {
             return Ok(None);
         }
-        let (shard, ns) = (self.point.shard(), self.point.ns());
-        shard.get_in(shard.view_at(ns, self.point.seq()), ns, key).await
+        self.point.shard().get_in(self.view(), self.point.ns(), key).await
+    }
+
+    /// The length in bytes of the value of `key` as of this snapshot; no value is read.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub async fn value_len(&self, key: &[u8]) -> Result<Option<u64>> {
+        if key.len() > key::KEY_LEN_MAX {
+            return Ok(None);
+        }
+        self.point.shard().len_in(self.view(), self.point.ns(), key).await
+    }
+
+    /// The values of many keys as of this snapshot, in their order.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`], of the first key that fails.
+    pub async fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>> {
+        let mut values = vec![None; keys.len()];
+        let ns = self.point.ns();
+        let keys: Vec<_> = keys
+            .iter()
+            .enumerate()
+            .map(|(slot, key)| Key { slot, ns, key: key.as_ref() })
+            .filter(|key| key.key.len() <= key::KEY_LEN_MAX)
+            .collect();
+        for (slot, value) in self.point.shard().get_many(&keys, self.point.seq()).await? {
+            if let Some(place) = values.get_mut(slot) {
+                *place = Some(value);
+            }
+        }
+        Ok(values)
     }
 
     /// A walk over the rows with `lower <= key`, and `key < upper` when there is one, as of this snapshot.
     #[must_use]
     pub fn scan(&self, lower: &[u8], upper: Option<&[u8]>) -> Scan {
         Scan::new(self.point.clone(), lower, upper)
-    }
-}
-
-/// A walk over rows of one namespace, as of the moment it began. Sits on a row, before the first or after the last.
-#[derive(Debug)]
-pub struct Scan {
-    inner: jdb_lsm::Scan,
-    point: HeldPoint,
-    prefix_len: usize,
-    /// When its Version was pinned, on the disk's clock.
-    pinned_at: Duration,
-}
-
-/// The row that a [`Scan`] sits on.
-#[derive(Debug)]
-pub struct Row<'a> {
-    row: jdb_lsm::Row<'a>,
-    shard: &'a Shard,
-    prefix_len: usize,
-}
-
-impl Scan {
-    /// The rows of the point's namespace with `lower <= key`, and `key < upper` when there is one.
-    pub(crate) fn new(point: HeldPoint, lower: &[u8], upper: Option<&[u8]>) -> Self {
-        let view = point.shard().view_at(point.ns(), point.seq());
-        let prefix = key::engine_key(point.ns(), &[]);
-        let lower = [prefix.as_slice(), lower].concat();
-        let upper = match upper {
-            Some(upper) => [prefix.as_slice(), upper].concat(),
-            // The encoding of a namespace never is all 0xff.
-            None => key::prefix_end(&prefix).unwrap_or_default(),
-        };
-        let inner = jdb_lsm::Scan::new(view.version, view.seq, view.hidden, lower, upper);
-        let pinned_at = point.shard().disk.now();
-        Self { inner, point, prefix_len: prefix.len(), pinned_at }
-    }
-
-    /// Goes to the next row; `false` when there is none.
-    ///
-    /// # Errors
-    /// What cannot be read. The scan then sits between rows and may be stepped again.
-    pub async fn next(&mut self) -> Result<bool> {
-        self.repin();
-        Ok(self.inner.next().await?)
-    }
-
-    /// Goes to the previous row; `false` when there is none.
-    ///
-    /// # Errors
-    /// What cannot be read. The scan then sits between rows and may be stepped again.
-    pub async fn prev(&mut self) -> Result<bool> {
-        self.repin();
-        Ok(self.inner.prev().await?)
-    }
-
-    /// Goes over to the newest Version when its own is not the newest any more and a second old.
-    #[inline]
-    fn repin(&mut self) {
-        let shard = self.point.shard();
-        if shard.tree.is_newest(self.inner.version()) {
-            return;
-        }
-        let now = shard.disk.now();
-        if now.saturating_sub(self.pinned_at) >= PIN_TIME_MAX {
-            self.inner.repin(shard.tree.version());
-            self.pinned_at = now;
-            if shard.tree.retired_count() > 0 {
-                shard.want_compaction();
-            }
-        }
-    }
-
-    /// Sits just before `key`: the next row is the first at or after it, the previous one the last before it.
-    pub fn seek(&mut self, ns: NsId, key: &[u8]) {
-        self.inner.seek(&key::engine_key(ns, key));
-    }
-
-    /// Sits before the first row.
-    pub fn seek_start(&mut self) {
-        self.inner.seek_start();
-    }
-
-    /// Sits after the last row.
-    pub fn seek_end(&mut self) {
-        self.inner.seek_end();
-    }
-
-    /// The row it sits on.
-    #[must_use]
-    pub fn row(&self) -> Option<Row<'_>> {
-        let row = self.inner.row()?;
-        Some(Row { row, shard: self.point.shard(), prefix_len: self.prefix_len })
-    }
-
-    /// The sequence it reads at.
-    #[must_use]
-    pub fn seq(&self) -> SeqNo {
-        self.inner.seq()
-    }
-}
-
-impl<'a> Row<'a> {
-    /// The user's key.
-    #[must_use]
-    pub fn key(&self) -> &'a [u8] {
-        self.row.key.get(self.prefix_len..).unwrap_or_default()
-    }
-
-    /// Sequence of the change that wrote it.
-    #[must_use]
-    pub fn seq(&self) -> SeqNo {
-        self.row.seq
-    }
-
-    /// The value: from the index when it is small, else one read of the log.
-    ///
-    /// # Errors
-    /// The value cannot be read, or is not what was written.
-    pub async fn value(&self) -> Result<Bytes> {
-        match self.row.payload()? {
-            Payload::Inline(value) => Ok(value),
-            Payload::Pointer(ptr) => Ok(self.shard.log.read(ptr, self.row.key, self.row.seq).await?),
-            Payload::Tombstone => Ok(Bytes::new()),
-        }
     }
 }

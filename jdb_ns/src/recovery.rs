@@ -144,6 +144,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         next_number: Cell::new(next_number.max(1)),
         visible: Cell::new(found),
         inserted: Cell::new(recovered.end),
+        flushed_seq: Cell::new(state.last_seq),
         life: Cell::new(Life::Unstarted { found }),
         queue: RefCell::default(),
         queued: Event::new(),

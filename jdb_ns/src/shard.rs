@@ -15,7 +15,7 @@
 //! - After a failed sync nothing is written any more until the database is opened again; reads go on.
 
 use crate::account::Account;
-use crate::commit::{Committed, Durability, Pending, Reply, Unsynced};
+use crate::commit::{Committed, Condition, Durability, Pending, Reply, Unsynced};
 use crate::compactor::DROP_COUNT_MAX;
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
@@ -89,6 +89,8 @@ pub(crate) struct Shard {
     pub(crate) visible: Cell<SeqNo>,
     /// Where the first record lies that is not in a memtable yet.
     pub(crate) inserted: Cell<LogPos>,
+    /// Newest sequence that a published flush covers: what is newer is in memtables.
+    pub(crate) flushed_seq: Cell<SeqNo>,
     /// Sequence that this life starts at, once it is durable.
     pub(crate) life: Cell<Life>,
 
@@ -248,18 +250,24 @@ impl Shard {
         self.live_mean.set(live_len / count.max(1));
     }
 
-    /// Hands a commit over. From here on it belongs to the shard.
+    /// Hands a commit over. From here on it belongs to the shard. With a condition that does not hold any more when the commit's
+    /// turn comes the answer is [`Error::Stale`], and nothing was written.
     ///
     /// # Errors
     /// The shard is closed, read-only or stopped writing.
-    pub(crate) fn commit(self: &Rc<Self>, ops: Vec<Op>, durability: Durability) -> Result<Rc<Reply>> {
+    pub(crate) fn commit(
+        self: &Rc<Self>,
+        ops: Vec<Op>,
+        durability: Durability,
+        condition: Option<Condition>,
+    ) -> Result<Rc<Reply>> {
         self.check_writable()?;
         if self.closing.get() {
             return Err(Error::Closed);
         }
         let len = ops.iter().map(|op| op.key.len() + op.value.len()).sum();
         let reply = Rc::new(Reply::default());
-        self.queue.borrow_mut().push_back(Pending { ops, len, durability, reply: reply.clone() });
+        self.queue.borrow_mut().push_back(Pending { ops, len, durability, condition, reply: reply.clone() });
         self.queued.notify();
         Ok(reply)
     }

@@ -4,15 +4,17 @@
 //! have used, so that no sequence is ever answered twice, whatever a power cut takes away.
 
 use crate::account;
-use crate::commit::{Durability, Pending, Unsynced, fail_all};
+use crate::commit::{Condition, Durability, Pending, Unsynced, fail_all};
 use crate::error::{Error, Result};
 use crate::flusher::position;
 use crate::manifest::{DropEntry, Edit, Gap};
 use crate::pace::{self, Pressure};
 use crate::shard::{Life, Shard};
+use bytes::Bytes;
 use jdb_base::{Kind, NsId, SeqNo, ValuePtr, key, varint};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task;
+use jdb_mem::Memtable;
 use jdb_val::{Appended, Op, RecordKind, record_len};
 use std::rc::Rc;
 
@@ -20,6 +22,8 @@ use std::rc::Rc;
 const GROUP_LEN_MAX: usize = 1 << 20;
 /// Most commits in a group.
 const GROUP_COUNT_MAX: usize = 1024;
+/// A conditional commit joins a group of at most so many operations, which are compared with its key.
+const CONDITION_OPS_MAX: usize = 64;
 /// A memtable is closed after this many drops: those below the replay position can be merged.
 const DROPS_UNFLUSHED_MAX: usize = 4096;
 /// The writer waits for a flush while this many closed memtables wait.
@@ -64,7 +68,9 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         match shard.wait_for_room().await {
             Room::Ready => {
                 let group = shard.take_group();
-                shard.write_group(group).await;
+                if !group.is_empty() {
+                    shard.write_group(group).await;
+                }
             }
             Room::NewLife => shard.life.set(Life::Unstarted { found: shard.log.last_given() }),
             Room::None => {
@@ -174,11 +180,23 @@ impl Shard {
         self.queue.borrow().front().map_or(0, |pending| pending.ops.len() as u64)
     }
 
+    /// What is written together, from the front of the queue. Commits whose condition does not hold are answered and left out.
     fn take_group(&self) -> Vec<Pending> {
         let mut queue = self.queue.borrow_mut();
         let mut group: Vec<Pending> = Vec::new();
         let (mut len, mut unsynced) = (0, self.log.unsynced_span());
         while let Some(pending) = queue.front() {
+            match &pending.condition {
+                Some(condition) if !self.holds(condition) => {
+                    if let Some(stale) = queue.pop_front() {
+                        stale.reply.give(Err(Error::Stale));
+                    }
+                    continue;
+                }
+                // What the group does to the key shows when it is in the memtable.
+                Some(condition) if may_change(&group, condition) => break,
+                _ => {}
+            }
             len += pending.len;
             unsynced += pending.ops.len() as u64;
             let full =
@@ -189,6 +207,18 @@ impl Shard {
             group.extend(queue.pop_front());
         }
         group
+    }
+
+    /// Whether a key is still as it was read. Only the writer changes keys, so this stays so until it inserts something; what
+    /// was changed since the read lies in a memtable, or in a table of a flush since then.
+    fn holds(&self, condition: &Condition) -> bool {
+        let Condition { ns, key, read_at } = condition;
+        let version = self.tree.version();
+        let changed =
+            |memtable: &Rc<Memtable>| memtable.get(key, SeqNo::MAX).is_some_and(|entry| entry.seq > *read_at);
+        self.flushed_seq.get() <= *read_at
+            && !version.memtables.iter().any(changed)
+            && !self.drops.borrow().of(*ns).iter().any(|drop| drop.at > *read_at)
     }
 
     /// Writes a group, in as many parts as segments want, inserts each part and answers.
@@ -363,12 +393,31 @@ impl Shard {
     }
 }
 
+/// Whether an operation of the group may change the key of a condition; certain only where the group is short.
+fn may_change(group: &[Pending], condition: &Condition) -> bool {
+    let ops: usize = group.iter().map(|pending| pending.ops.len()).sum();
+    let changes = |op: &Op| op.kind == RecordKind::Drop || op.key == condition.key;
+    ops > CONDITION_OPS_MAX || group.iter().flat_map(|pending| &pending.ops).any(changes)
+}
+
 /// Fails the commits that put something; gives back the others.
 fn fail_puts(group: Vec<Pending>, error: &Error) -> Vec<Pending> {
     let puts = |pending: &Pending| pending.ops.iter().any(|op| op.kind == RecordKind::Put);
     let (puts, rest): (Vec<_>, Vec<_>) = group.into_iter().partition(puts);
     fail_all(puts.iter().map(|p| &p.reply), error);
     rest
+}
+
+/// The operation that sets `key` in `ns`.
+#[must_use]
+pub fn put_op(ns: NsId, key: &[u8], value: Bytes) -> Op {
+    Op { kind: RecordKind::Put, key: key::engine_key(ns, key), value }
+}
+
+/// The operation that deletes `key` in `ns`.
+#[must_use]
+pub fn delete_op(ns: NsId, key: &[u8]) -> Op {
+    Op { kind: RecordKind::Delete, key: key::engine_key(ns, key), value: Bytes::new() }
 }
 
 /// The operation that drops everything in `ns`: a record whose value says from which sequence (exclusive) up to which; 0

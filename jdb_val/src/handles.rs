@@ -17,6 +17,31 @@ use std::rc::Rc;
 /// What an open file is taken to weigh in bytes.
 const FILE_LEN: usize = 256;
 
+/// A value that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Where its record lies.
+    pub ptr: ValuePtr,
+    /// Engine key that the record must have.
+    pub key: &'a [u8],
+    /// Sequence that it must have.
+    pub seq: SeqNo,
+}
+
+impl Wanted<'_> {
+    pub(crate) fn offset(&self) -> u64 {
+        self.ptr.byte_offset()
+    }
+
+    fn len(&self) -> u64 {
+        (RECORD_HEADER_LEN + self.key.len()) as u64 + u64::from(self.ptr.len)
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.offset() + self.len()
+    }
+}
+
 impl ValueLog {
     /// The value of the put that `ptr` leads to: one read; checksum, key, sequence and length are verified.
     ///
@@ -24,18 +49,32 @@ impl ValueLog {
     /// [`Error::Corrupt`] when exactly this record does not lie there, [`Error::Missing`] when the segment is not part of
     /// the log, [`Error::Unsupported`] for a record of a later version; the disk's.
     pub async fn read(&self, ptr: ValuePtr, key: &[u8], seq: SeqNo) -> Result<Bytes> {
-        let end = self.end_of(ptr.segment)?;
+        let wanted = Wanted { ptr, key, seq };
+        self.check_place(&wanted)?;
+        let file = self.file_of(ptr.segment).await?;
+        let bytes =
+            file.read_at(wanted.offset(), usize::try_from(wanted.len()).unwrap_or(usize::MAX)).await?;
+        self.value_in(&wanted, bytes).await
+    }
+
+    /// A pointer leads into the part of its segment that belongs to the log.
+    pub(crate) fn check_place(&self, wanted: &Wanted<'_>) -> Result<()> {
+        let end = LogPos::new(0, self.end_of(wanted.ptr.segment)?).byte_offset();
+        if wanted.ptr.offset < FIRST_RECORD || wanted.end() > end {
+            let (what, offset) = ("record inside its segment", wanted.offset());
+            let path = self.path(wanted.ptr.segment);
+            return Err(Error::Corrupt { path, what, offset, expected: end, found: wanted.end() });
+        }
+        Ok(())
+    }
+
+    /// The value in the bytes of its record, which were read where it lies; everything about the record is verified.
+    pub(crate) async fn value_in(&self, wanted: &Wanted<'_>, bytes: Bytes) -> Result<Bytes> {
+        let &Wanted { ptr, key, seq } = wanted;
+        let (offset, len) = (wanted.offset(), wanted.len());
         let path = || self.path(ptr.segment);
-        let offset = ptr.byte_offset();
         let corrupt =
             |what, expected: u64, found: u64| Error::Corrupt { path: path(), what, offset, expected, found };
-        let len = (RECORD_HEADER_LEN + key.len()) as u64 + u64::from(ptr.len);
-        let end = LogPos::new(0, end).byte_offset();
-        if ptr.offset < FIRST_RECORD || offset + len > end {
-            return Err(corrupt("record inside its segment", end, offset + len));
-        }
-        let file = self.file_of(ptr.segment).await?;
-        let bytes = file.read_at(offset, usize::try_from(len).unwrap_or(usize::MAX)).await?;
         if (bytes.len() as u64) < len {
             return Err(corrupt("length of a record", len, bytes.len() as u64));
         }

@@ -37,6 +37,7 @@
 //! | `replay`, `proof` | where the log ends; whether that is a torn tail or damage |
 //! | `tail` | what was recovered is made durable |
 //! | [`log`], [`append`], `sync`, `handles` | the open log: state, writing, durability, values by pointer |
+//! | `many` | many values at once |
 //! | `footer_file`, [`dump`] | footers in their files; a segment in words |
 //!
 //! What is absent on purpose: no index (the tree's), no collection (the shard's), no namespaces beyond the first bytes of
@@ -54,6 +55,7 @@ mod footer_file;
 mod handles;
 pub mod layout;
 pub mod log;
+mod many;
 #[cfg(test)]
 mod on_disk;
 pub mod pos;
@@ -70,7 +72,9 @@ pub use append::{Appended, Placed};
 pub use error::{Error, Fault, Result};
 pub use footer::{FooterRecord, FooterSummary};
 pub use footer_file::FooterReader;
+pub use handles::Wanted;
 pub use log::{ChainSegment, Checkpoint, LogConfig, LogStats, Recovered, Recovery, Sealed, ValueLog};
+pub use many::Many;
 pub use pos::LogPos;
 pub use record::{Op, Record, RecordKind, record_len};
 pub use segment::SegmentHeader;

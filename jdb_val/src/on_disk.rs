@@ -5,5 +5,6 @@ mod cuts;
 mod damage;
 mod faults;
 mod harness;
+mod many;
 mod span;
 mod tail;

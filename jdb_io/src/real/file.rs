@@ -49,6 +49,29 @@ impl RealFile {
         }
     }
 
+    pub(crate) fn read_ready(&self, offset: u64, len: usize) -> Option<Bytes> {
+        check_range(offset, len).ok()?;
+        let mut data = Vec::new();
+        data.try_reserve_exact(len).ok()?;
+        if !sys::read_ready(&self.file, offset, &mut data, len) {
+            return None;
+        }
+        self.flight.count(|c| {
+            c.reads += 1;
+            c.reads_ready += 1;
+            c.read_len += data.len() as u64;
+        });
+        Some(Bytes::from(data))
+    }
+
+    pub(crate) fn will_need(&self, offset: u64, len: usize) -> bool {
+        if check_range(offset, len).is_err() || !sys::will_need(&self.file, offset, len) {
+            return false;
+        }
+        self.flight.count(|c| c.hints += 1);
+        true
+    }
+
     pub(crate) async fn write_at(&self, offset: u64, data: Vec<u8>) -> (Result<()>, Vec<u8>) {
         let (result, data) = self.write(offset, data).await;
         (result.map_err(|error| self.error("write", error)), data)

@@ -40,6 +40,20 @@ pub(crate) fn read_ready(_: &File, _: u64, _: &mut Vec<u8>, len: usize) -> bool 
     len == 0
 }
 
+/// Has the kernel begin to read a range into the page cache; `false` where that cannot be asked for.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn will_need(file: &File, offset: u64, len: usize) -> bool {
+    use std::os::fd::AsRawFd;
+    // SAFETY: advice about a range of an open file; no memory is passed.
+    unsafe { libc::posix_fadvise64(file.as_raw_fd(), offset as _, len as _, libc::POSIX_FADV_WILLNEED) == 0 }
+}
+
+/// Nobody can be asked here.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn will_need(_: &File, _: u64, _: usize) -> bool {
+    false
+}
+
 /// Writes a part of `data` at `offset`.
 #[cfg(unix)]
 pub(crate) fn write(file: &File, offset: u64, data: &[u8]) -> io::Result<usize> {

@@ -39,6 +39,8 @@ impl Error {
             }
             Self::NotADatabase { path } => Self::NotADatabase { path: path.clone() },
             Self::Missing { path, what } => Self::Missing { path: path.clone(), what },
+            Self::Conflict { found } => Self::Conflict { found: *found },
+            Self::Stale => Self::Stale,
             Self::ReadOnly => Self::ReadOnly,
             Self::Closed => Self::Closed,
             Self::Poisoned { path, why } => Self::Poisoned { path: path.clone(), why: why.clone() },

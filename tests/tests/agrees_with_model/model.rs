@@ -19,6 +19,9 @@ pub(crate) struct ModelScan {
     rows: Vec<(Vec<u8>, Version)>,
     reversed: bool,
     at: At,
+    /// Rows from `first` on that `next` may go through.
+    limit: usize,
+    first: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -29,13 +32,17 @@ enum At {
 
 impl ModelScan {
     pub(crate) fn new(rows: impl Iterator<Item = (Vec<u8>, Version)>) -> Self {
-        Self { rows: rows.collect(), reversed: false, at: At::Gap(0) }
+        Self { rows: rows.collect(), reversed: false, at: At::Gap(0), limit: usize::MAX, first: 0 }
+    }
+
+    pub(crate) fn limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     pub(crate) fn rev(&mut self) {
         self.rows.reverse();
         self.reversed = !self.reversed;
-        self.at = At::Gap(0);
+        (self.at, self.first) = (At::Gap(0), 0);
     }
 
     pub(crate) fn next(&mut self) -> Option<&(Vec<u8>, Version)> {
@@ -43,7 +50,8 @@ impl ModelScan {
             At::Row(row) => row + 1,
             At::Gap(gap) => gap,
         };
-        self.at = if next < self.rows.len() { At::Row(next) } else { At::Gap(self.rows.len()) };
+        let end = self.rows.len().min(self.first.saturating_add(self.limit));
+        self.at = if next < end { At::Row(next) } else { At::Gap(end.max(next.min(self.rows.len()))) };
         self.item()
     }
 
@@ -57,7 +65,8 @@ impl ModelScan {
         let before = |row: &(Vec<u8>, Version)| {
             if self.reversed { row.0.as_slice() > key } else { row.0.as_slice() < key }
         };
-        self.at = At::Gap(self.rows.partition_point(before));
+        self.first = self.rows.partition_point(before);
+        self.at = At::Gap(self.first);
     }
 
     pub(crate) fn item(&self) -> Option<&(Vec<u8>, Version)> {

@@ -2,7 +2,7 @@
 
 use crate::model::{ModelScan, Rows, Version};
 use bytes::Bytes;
-use jdb::{Db, Driver, Durability, Item, NsId, Options, Scan, Snapshot, Tuning};
+use jdb::{Db, Driver, Durability, ErrorKind, Expected, Item, NsId, Options, Scan, SeqNo, Snapshot, Tuning};
 use jdb_io::Disk;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -101,11 +101,15 @@ impl Run {
 
     async fn step(&mut self) {
         match self.rng.below(100) {
-            0..30 => self.put().await,
-            30..38 => self.delete().await,
-            38..50 => self.batch().await,
+            0..22 => self.put().await,
+            22..26 => self.put_if().await,
+            26..30 => self.update().await,
+            30..35 => self.delete().await,
+            35..46 => self.batch().await,
+            46..50 => self.put_many().await,
             50..52 => self.drop_ns().await,
-            52..66 => self.get().await,
+            52..60 => self.get().await,
+            60..66 => self.multi_get().await,
             66..72 => self.begin_scan(),
             72..85 => self.step_scan().await,
             85..87 => self.take_snapshot(),
@@ -146,6 +150,96 @@ impl Run {
         let seq = write.await.unwrap().seq().get();
         self.rises(seq, 1);
         self.model.entry(ns).or_default().insert(key, Version { value, seq });
+    }
+
+    async fn put_if(&mut self) {
+        let (ns, key, value) = (self.ns(), self.key(), value(&mut self.rng));
+        let old = self.model.get(&ns).and_then(|rows| rows.get(&key)).cloned();
+        let choice = self.rng.below(4);
+        let (other, wrong) = (old.clone().map(|old| old.value).unwrap_or_default(), vec![7; 3]);
+        let expected = match (choice, &old) {
+            (0, _) => Expected::Absent,
+            (1, Some(old)) => Expected::Seq(SeqNo::new(old.seq)),
+            (2, Some(_)) => Expected::Value(&other),
+            (3, _) => Expected::Value(&wrong),
+            _ => Expected::Seq(SeqNo::new(self.last_seq + 1)),
+        };
+        self.note(|| format!("put {} in {ns} if {expected:?}", show(&key)));
+        let holds = match expected {
+            Expected::Absent => old.is_none(),
+            Expected::Seq(seq) => old.as_ref().is_some_and(|old| old.seq == seq.get()),
+            Expected::Value(value) => old.as_ref().is_some_and(|old| old.value == value),
+        };
+        match self.db().ns(ns).put_if(&key, expected, &value).await {
+            Ok(commit) => {
+                self.check(holds, || {
+                    format!("put_if of {} went through, found {:?}", show(&key), old.is_some())
+                });
+                let seq = commit.seq().get();
+                self.rises(seq, 1);
+                self.model.entry(ns).or_default().insert(key, Version { value, seq });
+            }
+            Err(error) => {
+                self.check(!holds && error.kind() == ErrorKind::Conflict, || format!("put_if: {error}"));
+            }
+        }
+    }
+
+    async fn update(&mut self) {
+        let (ns, key, more) = (self.ns(), self.key(), value(&mut self.rng));
+        let delete = self.rng.one_in(4);
+        self.note(|| format!("update {} in {ns}", show(&key)));
+        let old = self.model.get(&ns).and_then(|rows| rows.get(&key)).map(|old| old.value.clone());
+        let mut seen = None;
+        let change = |old: Option<Bytes>| {
+            seen = Some(old.as_deref().map(<[u8]>::to_vec));
+            let grown = [old.as_deref().unwrap_or_default(), &more].concat();
+            (!delete).then(|| grown.into())
+        };
+        let seq = self.db().ns(ns).update(&key, change).await.unwrap().seq().get();
+        self.check(seen == Some(old.clone()), || format!("update of {} saw {seen:?}", show(&key)));
+        let rows = self.model.entry(ns).or_default();
+        if delete {
+            rows.remove(&key);
+        } else {
+            rows.insert(key, Version { value: [old.clone().unwrap_or_default(), more].concat(), seq });
+        }
+        self.rises(seq, u64::from(!delete || old.is_some()));
+    }
+
+    async fn put_many(&mut self) {
+        let mut rows = Vec::new();
+        for _ in 0..self.rng.below(12) {
+            rows.push((self.ns(), self.key(), value(&mut self.rng)));
+        }
+        self.note(|| format!("put many: {}", rows.len()));
+        let commits = self.db().put_many(rows.iter().map(|(ns, k, v)| (*ns, k, v))).await.unwrap();
+        self.last_seq = commits.iter().map(|commit| commit.seq().get()).max().unwrap_or(self.last_seq);
+        for (ns, key, value) in rows {
+            // Its sequence is in one of the commits: the row is asked.
+            let seq = self.seq_of(ns, &key).await;
+            self.model.entry(ns).or_default().insert(key, Version { value, seq });
+        }
+    }
+
+    async fn seq_of(&self, ns: NsId, key: &[u8]) -> u64 {
+        let mut scan = self.db().ns(ns).range(key..).limit(1);
+        let item = scan.next().await.unwrap().expect("the row is there");
+        self.check(item.key() == key, || format!("{} is not where it was put", show(key)));
+        item.seq().get()
+    }
+
+    async fn multi_get(&mut self) {
+        let keys: Vec<(NsId, Vec<u8>)> = (0..self.rng.below(30)).map(|_| (self.ns(), self.key())).collect();
+        self.note(|| format!("multi_get of {}", keys.len()));
+        let got = self.db().multi_get(keys.iter().map(|(ns, key)| (*ns, key))).await.unwrap();
+        self.check(got.len() == keys.len(), || format!("{} answers to {} keys", got.len(), keys.len()));
+        for ((ns, key), got) in keys.iter().zip(got) {
+            let want = self.model.get(ns).and_then(|rows| rows.get(key)).map(|version| &version.value[..]);
+            self.check(got.as_deref() == want, || format!("multi_get {} in {ns}: {got:?}", show(key)));
+            let len = self.db().ns(*ns).value_len(key).await.unwrap();
+            self.check(len == want.map(|value| value.len() as u64), || format!("length of {}", show(key)));
+        }
     }
 
     async fn delete(&mut self) {
@@ -248,6 +342,18 @@ impl Run {
             scan = scan.rev();
             model.rev();
         }
+        if self.rng.one_in(4) {
+            let limit = self.rng.index(6);
+            scan = scan.limit(limit);
+            model.limit(limit);
+        }
+        scan = match self.rng.below(6) {
+            0 => scan.keys_only(),
+            1 => scan.prefetch(1),
+            2 => scan.prefetch(3),
+            3 => scan.prefetch(64),
+            _ => scan,
+        };
         self.scans.push((ns, scan, model));
     }
 
@@ -272,6 +378,11 @@ impl Run {
         let want = rows.get(&key).map(|version| &version.value[..]);
         self.check(got.as_deref() == want, || {
             format!("get {} in a snapshot of {ns}: {got:?}, not {want:?}", show(&key))
+        });
+        let many = snapshot.multi_get(rows.keys().chain([&key])).await.unwrap();
+        let wanted = rows.values().map(|version| Some(&version.value[..])).chain([want]);
+        self.check(many.iter().map(Option::as_deref).eq(wanted), || {
+            format!("multi_get in a snapshot of {ns}")
         });
         let mut scan = snapshot.iter();
         let mut model = ModelScan::new(rows.iter().map(|(key, version)| (key.clone(), version.clone())));
@@ -349,6 +460,18 @@ impl Run {
     async fn check_all(&mut self) {
         self.note(|| "check all".into());
         let empty = Rows::new();
+        let mut listed = Vec::new();
+        let mut namespaces = self.db().namespaces();
+        while let Some(ns) = namespaces.next().await.unwrap() {
+            listed.push(ns);
+        }
+        let there = self.model.iter().filter(|(_, rows)| !rows.is_empty()).map(|(ns, _)| *ns);
+        self.check(listed.iter().copied().eq(there), || format!("namespaces: {listed:?}"));
+        if let [first, second, ..] = listed[..] {
+            let mut page = self.db().namespaces().after(first).limit(1);
+            self.check(page.next().await.unwrap() == Some(second), || format!("the one behind {first}"));
+            self.check(page.next().await.unwrap().is_none(), || "a page of one".into());
+        }
         for ns in &self.ids {
             let space = self.db().ns(*ns);
             let rows = self.model.get(ns).unwrap_or(&empty);
@@ -362,6 +485,15 @@ impl Run {
                 model.prev();
                 self.check_item(scan.prev().await.unwrap(), &model, true).await;
             }
+            let owned = |row: Option<(&Vec<u8>, &Version)>| {
+                row.map(|(key, version)| (Bytes::from(key.clone()), Bytes::from(version.value.clone())))
+            };
+            self.check(space.first().await.unwrap() == owned(rows.first_key_value()), || {
+                format!("first of {ns}")
+            });
+            self.check(space.last().await.unwrap() == owned(rows.last_key_value()), || {
+                format!("last of {ns}")
+            });
             for key in self.keys.iter().chain(rows.keys()) {
                 let got = space.get(key).await.unwrap();
                 let want = rows.get(key).map(|version| &version.value[..]);
