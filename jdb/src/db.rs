@@ -4,10 +4,12 @@ use crate::error::Result;
 use crate::listing::Namespaces;
 use crate::namespace::Namespace;
 use crate::options::Options;
+use crate::report::{SalvageReport, VerifyReport};
 use crate::write::{Write, WriteMany};
 use bytes::Bytes;
 use jdb_base::NsId;
-use jdb_ns::{Durability, Manager, Stats, put_op};
+use jdb_ns::{BackupReport, Durability, Manager, Progress, Stats, put_op};
+use std::path::Path;
 use std::rc::Rc;
 
 /// Opens the database at a path or with [`Options`]; makes it when there is none.
@@ -158,6 +160,78 @@ impl Db {
     /// Those of [`Db::compact`].
     pub async fn settle(&self) -> Result<()> {
         Ok(self.inner.manager.settle().await?)
+    }
+
+    /// Reads everything and checks it: every table and its filters, every segment, that each entry leads to its value, that
+    /// MANIFESTs say what is there. What is found is in the report, and ends nothing; the database stays in use meanwhile.
+    ///
+    /// Cost: reads all files once, and values again where entries lead to them. `progress` hears of the bytes done, some times
+    /// a megabyte. Dropping the future ends it.
+    ///
+    /// ```
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = jdb::open(dir.path().join("db")).await?;
+    /// let report = db.verify(|progress| println!("{} of {}", progress.done, progress.total)).await?;
+    /// for error in &report.damage {
+    ///     println!("{error}");
+    /// }
+    /// assert_eq!(report.damage_count, 0);
+    /// # db.close().await }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// None for damage; those of the disk where nothing can be said at all.
+    pub async fn verify(&self, mut progress: impl FnMut(Progress)) -> Result<VerifyReport> {
+        Ok(VerifyReport::new(self.inner.manager.verify(&mut progress).await?))
+    }
+
+    /// Copies every row that can be read into a new database at `to`, a path or [`Options`], whose directory must be empty or not
+    /// exist. Of each key the newest version counts; when its value cannot be read the row is left out and reported.
+    ///
+    /// Open the damaged database for reading only and with [`Recovery::Salvage`](crate::Recovery::Salvage), then nothing that can
+    /// still be read is refused. Where a block of a table is lost, rows that it held may be missing, and rows that it changed or
+    /// deleted may be as they were before: the report says which file and where.
+    ///
+    /// Cost: reads the whole index, and every value once, and writes them. Dropping the future leaves an unfinished new database.
+    ///
+    /// ```
+    /// # use jdb::{Options, Recovery};
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let (path, saved) = (dir.path().join("db"), dir.path().join("saved"));
+    /// # jdb::open(&path).await?.close().await?;
+    /// let damaged = Options { read_only: true, recovery: Recovery::Salvage, ..Options::at(&path) };
+    /// let report = jdb::open(damaged).await?.salvage(&saved, |_| ()).await?;
+    /// println!("{} rows saved, {} values lost", report.rows, report.lost_values);
+    /// # Ok::<(), jdb::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the new database; [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when its directory is not empty.
+    pub async fn salvage(
+        &self,
+        to: impl Into<Options>,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<SalvageReport> {
+        let (disk, _, options) = to.into().into_parts()?;
+        Ok(SalvageReport::new(self.inner.manager.salvage_to(disk, options, &mut progress).await?))
+    }
+
+    /// Makes a second database in `dir`, an empty or missing directory, that holds what this one holds now, and can be opened as it
+    /// is: each shard as of the moment its turn comes, everything acknowledged before included. The database stays in use.
+    ///
+    /// On the same file system tables and full segments are not copied but get a second name (hard links), and the backup takes
+    /// only the space of the log that is in no table yet; neither database ever changes what they share. Flushes and compactions
+    /// of a shard wait while its files are linked. The backup has another history id.
+    ///
+    /// Dropping the future, an error or a crash leave a directory that is not a database (a file `INCOMPLETE` lies in it): remove it.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when the directory is not empty, the disk's,
+    /// [`Stopped`](crate::ErrorKind::Stopped).
+    pub async fn backup_to(&self, dir: impl AsRef<Path>) -> Result<BackupReport> {
+        Ok(self.inner.manager.backup_to(dir.as_ref()).await?)
     }
 
     /// Numbers about the database as of now.

@@ -150,6 +150,19 @@ impl Disk {
         on!(self, d => d.rename(from, to).await)
     }
 
+    /// Gives a file a second name, `to`, which must be free. `false` where that cannot be: another file system, or one without
+    /// hard links; then it has to be copied.
+    ///
+    /// # Errors
+    /// The system's, `AlreadyExists` too.
+    pub async fn hard_link(&self, from: &Path, to: &Path) -> Result<bool> {
+        match &self.0 {
+            Inner::Real(disk) => disk.hard_link(from, to).await,
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => Ok(false),
+        }
+    }
+
     /// Makes the names in a directory durable: every create, rename and remove that had completed before this call.
     ///
     /// # Errors

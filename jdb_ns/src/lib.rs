@@ -6,8 +6,9 @@
 //! | `shard` | one tree, one log, one MANIFEST: the state that the tasks share |
 //! | `writer`, `syncer`, `flusher`, `compactor` | the four tasks of a shard |
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
+//! | [`backup`], [`verify`], [`salvage`] | a second database of the same files; everything checked; what is sound copied out |
 //! | `pace`, `gate` | how fast background work goes, and how much of it at once |
-//! | `recovery`, `create` | opening a shard, making a database |
+//! | `recovery`, `create`, `rebuild` | opening a shard, making a database, a shard without its MANIFEST |
 //! | [`read`] | point reads of one key or many, snapshots |
 //! | [`scan`], `ahead` | walks in both directions; rows and values read ahead of them |
 //! | [`listing`] | the namespaces there are |
@@ -21,6 +22,7 @@
 
 mod account;
 mod ahead;
+pub mod backup;
 mod budget;
 pub mod commit;
 mod compactor;
@@ -38,16 +40,20 @@ pub mod manifest;
 mod pace;
 mod points;
 pub mod read;
+mod rebuild;
 mod recovery;
 mod reserve;
 mod retire;
+pub mod salvage;
 pub mod scan;
 mod shard;
 pub mod stats;
 pub mod superblock;
 mod syncer;
+pub mod verify;
 mod writer;
 
+pub use backup::BackupReport;
 pub use commit::{Committed, Durability};
 pub use condition::Expected;
 pub use error::{Error, Result};
@@ -56,6 +62,8 @@ pub use jdb_val::{Op, RecordKind, Recovery};
 pub use listing::Namespaces;
 pub use manager::{Manager, Options};
 pub use read::Snapshot;
+pub use salvage::SalvageReport;
 pub use scan::{Row, Scan};
 pub use stats::{ShardStats, Stats, StepStats};
+pub use verify::{Progress, VerifyReport};
 pub use writer::{delete_op, drop_op, put_op};

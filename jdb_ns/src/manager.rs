@@ -333,6 +333,18 @@ impl Manager {
         &self.dir
     }
 
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    pub(crate) fn superblock(&self) -> &Superblock {
+        &self.superblock
+    }
+
+    pub(crate) fn shards(&self) -> &[Rc<Shard>] {
+        &self.shards
+    }
+
     pub(crate) fn shard(&self, ns: NsId) -> &Rc<Shard> {
         #[expect(clippy::indexing_slicing, reason = "masked by a power of two, the number of shards")]
         &self.shards[self.shard_index(ns)]
@@ -371,6 +383,9 @@ fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>, steps: &Rc<Steps
 fn check_options(options: &Options) -> Result<()> {
     if !options.shards.is_power_of_two() || options.shards > filename::SHARD_COUNT_MAX {
         return Err(Error::InvalidArgument { what: "shards: not a power of two from 1 to 256" });
+    }
+    if options.recovery == Recovery::Salvage && !options.read_only {
+        return Err(Error::InvalidArgument { what: "recovery: Salvage is for reading only" });
     }
     if options.segment_len < SEGMENT_LEN_MIN {
         return Err(Error::InvalidArgument { what: "segment_len: below 256" });

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::gate::Gate;
 use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
+use crate::rebuild::rebuild;
 use crate::reserve::Reserve;
 use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
 use jdb_base::{Kind, SeqNo, ValuePtr};
@@ -65,13 +66,28 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         gate,
     } = place;
     let mode = if settings.read_only { Mode::Read } else { Mode::ReadWrite };
-    let loaded = ManifestFile::load(&disk, &dir, &secret, u32::from(index), mode).await?;
-    let mut manifest = Manifest { file: loaded.file, state: loaded.state };
-    if !settings.read_only {
-        manifest.file.sync_at_open().await?;
+    let mut damage = Vec::new();
+    // Where the replay position was lost, replay begins before what the tables hold already.
+    let mut replay_above = SeqNo::ZERO;
+    let mut manifest = match ManifestFile::load(&disk, &dir, &secret, u32::from(index), mode).await {
+        Ok(loaded) => Manifest { file: Some(loaded.file), state: loaded.state },
+        Err(error) if recovery == Recovery::Salvage => {
+            damage.push(error);
+            let (state, covered) = rebuild(&disk, &dir, &secret, u32::from(index), &mut damage).await?;
+            replay_above = covered;
+            Manifest { file: None, state }
+        }
+        Err(error) => return Err(error),
+    };
+    if !settings.read_only
+        && let Some(file) = &mut manifest.file
+    {
+        file.sync_at_open().await?;
     }
     let state = manifest.state.clone();
-    check_tables(&disk, &dir, &state).await?;
+    if recovery != Recovery::Salvage {
+        check_tables(&disk, &dir, &state).await?;
+    }
 
     let config = LogConfig {
         dir: dir.clone(),
@@ -92,6 +108,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     let memtable = tree.active();
     let mut pointer = Vec::with_capacity(ValuePtr::ENCODED_LEN_MAX);
     let mut replay = |record: &Record<'_>| match record.kind {
+        _ if record.seq <= replay_above => {}
         RecordKind::Put if record.value.len() <= settings.inline_max => {
             memtable.insert(record.key, record.seq, Kind::Inline, record.value);
         }
@@ -116,6 +133,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     } else {
         state.next_number.max(recovered.max_number.saturating_add(1))
     };
+    damage.extend(recovered.damage.map(Error::from));
     if next_number > NUMBER_MAX {
         let (len, max) = (u64::from(next_number), u64::from(NUMBER_MAX));
         return Err(Error::TooLarge { what: "largest number of a file in the shard", len, max });
@@ -124,7 +142,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         remove_unknown(&disk, &dir, &state).await?;
     }
     let dirty_since = (log.synced() < log.written()).then(|| disk.now());
-    let found = recovered.last_seq.max(state.last_seq);
+    let found = recovered.last_seq.max(state.last_seq).max(replay_above);
     let shard = Rc::new(Shard {
         dir,
         disk,
@@ -171,6 +189,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         slowed_len: Cell::new(0),
         sealed_below: Cell::new(state.segments.last_key_value().map_or(0, |(&number, _)| number)),
         footers: RefCell::default(),
+        damage: RefCell::new(damage),
         poison: RefCell::new(None),
         closing: Cell::new(false),
         stopping: Cell::new(false),

@@ -143,6 +143,8 @@ pub(crate) struct Shard {
     /// Footers written and not yet in the MANIFEST; `None`: could not be written.
     pub(crate) footers: RefCell<BTreeMap<u32, Option<FooterPlace>>>,
 
+    /// What recovery passed over, by request.
+    pub(crate) damage: RefCell<Vec<Error>>,
     pub(crate) poison: RefCell<Option<Poison>>,
     /// No new commit is taken any more.
     pub(crate) closing: Cell<bool>,
@@ -215,7 +217,8 @@ pub(crate) struct Counts {
 /// The MANIFEST and the state that it adds up to: together the only commit point.
 #[derive(Debug)]
 pub(crate) struct Manifest {
-    pub(crate) file: ManifestFile,
+    /// `None` when it was lost and the shard was put together from its files: then nothing is written.
+    pub(crate) file: Option<ManifestFile>,
     pub(crate) state: State,
 }
 
@@ -469,9 +472,10 @@ impl Shard {
     /// After an error the edit may all the same be found at the next open: files that it adds must stay.
     pub(crate) async fn commit_edit(&self, manifest: &mut Manifest, edit: &Edit) -> Result<()> {
         self.check_poison()?;
-        let committed = manifest.file.commit(&mut manifest.state, edit).await;
+        let Manifest { file: Some(file), state } = manifest else { return Err(Error::ReadOnly) };
+        let committed = file.commit(state, edit).await;
         if let Err(error) = &committed
-            && (manifest.file.check_healthy().is_err() || error.is_failed_sync())
+            && (file.check_healthy().is_err() || error.is_failed_sync())
         {
             self.poison(error);
         }

@@ -102,6 +102,16 @@ impl Cursor {
         self.follow(want).await
     }
 
+    /// After an error: goes to the first entry behind the block that could not be read, an index block too. For who saves what is
+    /// left of a damaged table; the entries of that block are passed over.
+    ///
+    /// # Errors
+    /// As [`Cursor::seek`]; then it can be called again.
+    pub async fn skip_block(&mut self) -> Result<()> {
+        let want = self.walk.skip();
+        self.follow(want).await
+    }
+
     /// Goes one entry forward when that needs no other block; else stays and says `false`. For tight loops.
     ///
     /// # Errors

@@ -65,6 +65,8 @@ pub struct Walk {
     /// Blocks lie below this offset.
     limit: u64,
     aim: Aim,
+    /// Level of the block that was asked for last, or found damaged.
+    at_level: usize,
     target: Vec<u8>,
     target_seq: SeqNo,
 }
@@ -87,6 +89,7 @@ impl Walk {
             top: footer.top,
             limit,
             aim: Aim::First,
+            at_level: 0,
             target: Vec::new(),
             target_seq: SeqNo::ZERO,
         }
@@ -229,8 +232,30 @@ impl Walk {
                 Ok(None)
             }
             Some(level) if level.offset.is_some() => self.descend(0),
-            Some(_) => Ok(Some(Want { level: 0, handle: self.top, filter_len: 0 })),
+            Some(_) => {
+                self.at_level = 0;
+                Ok(Some(Want { level: 0, handle: self.top, filter_len: 0 }))
+            }
         }
+    }
+
+    /// After an error: goes to the first entry behind the block that could not be had; behind a damaged index block too, and to
+    /// the end when that was the top one.
+    ///
+    /// # Errors
+    /// As [`Walk::seek`]; the next one may be damaged too.
+    pub fn skip(&mut self) -> Result<Option<Want>, Damage> {
+        if self.place != Place::Lost {
+            return Ok(None);
+        }
+        self.aim = Aim::First;
+        // Levels at and below it hold nothing that leads on.
+        for level in self.at_level..=self.index.len() {
+            if let Some(level) = self.level(level) {
+                level.offset = None;
+            }
+        }
+        self.climb(self.at_level)
     }
 
     /// Goes from the end of the data block to its neighbour.
@@ -262,6 +287,7 @@ impl Walk {
             let want = self.child(level)?;
             level += 1;
             if self.level(level).is_none_or(|below| below.offset != Some(want.handle.offset)) {
+                self.at_level = level;
                 return Ok(Some(want));
             }
         }
@@ -279,6 +305,7 @@ impl Walk {
                 if self.level(level + 1).is_some_and(|below| below.offset == Some(want.handle.offset)) {
                     return self.descend(level + 1);
                 }
+                self.at_level = level + 1;
                 return Ok(Some(want));
             }
         }
@@ -311,7 +338,7 @@ impl Walk {
     /// Gives up the place; says where in the file the damage is, which was found in the block of `level`.
     #[cold]
     fn lose_at(&mut self, level: usize, damage: Damage) -> Damage {
-        self.place = Place::Lost;
+        (self.place, self.at_level) = (Place::Lost, level);
         let offset = self.level(level).and_then(|at| at.offset.take());
         damage.after(offset.unwrap_or_default())
     }

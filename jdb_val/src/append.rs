@@ -174,6 +174,16 @@ impl ValueLog {
         state.seal_behind = self.writing.is_busy();
     }
 
+    /// Closes the open segment when no write is under way, and gives the end of the log: what is appended later goes to other
+    /// files. Dropping the future leaves it as it was.
+    pub async fn seal_now(&self) -> LogPos {
+        let _turn = self.writing.take().await;
+        let mut state = self.state.borrow_mut();
+        state.active = None;
+        state.seal_behind = false;
+        state.written
+    }
+
     fn needs_segment(&self, active: Option<Active>, batch: &[Op]) -> bool {
         active.is_none_or(|active| active.records > 0 && !self.fits(active, batch_len(batch), batch.len()))
     }

@@ -216,6 +216,12 @@ impl FooterTop {
         self.summary
     }
 
+    /// Offsets of all data pages.
+    pub(crate) fn data_pages(&self) -> impl Iterator<Item = u64> {
+        let first = self.data_offset;
+        (0..u64::from(self.summary.data_pages)).map(move |page| first + page * PAGE_LEN as u64)
+    }
+
     /// Offset and length of the data pages that may hold `ns` (encoded); `None` when none does.
     #[must_use]
     pub fn pages_of(&self, ns: &[u8]) -> Option<(u64, usize)> {

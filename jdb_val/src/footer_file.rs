@@ -9,6 +9,7 @@ use crate::pos::LogPos;
 use crate::reader::BatchScan;
 use crate::segment::segment_seed;
 use jdb_base::checksum::Seed;
+use jdb_base::pages::PAGE_LEN;
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::yield_now;
 use jdb_io::{File, Mode};
@@ -29,6 +30,19 @@ impl FooterReader {
     #[must_use]
     pub fn summary(&self) -> FooterSummary {
         self.top.summary()
+    }
+
+    /// Reads and checks every data page.
+    ///
+    /// # Errors
+    /// As [`FooterReader::find`].
+    pub async fn check(&self) -> Result<()> {
+        for offset in self.top.data_pages() {
+            let page = self.file.read_at(offset, PAGE_LEN).await?;
+            let found = find_in_pages(&page, self.seed, offset, &[]);
+            found.map_err(|fault| fault.in_file(self.file.path()))?;
+        }
+        Ok(())
     }
 
     /// The records of `ns`, drops too, in the order of the log. Cost: one read.

@@ -37,7 +37,7 @@
 //! | `replay`, `proof` | where the log ends; whether that is a torn tail or damage |
 //! | `tail` | what was recovered is made durable |
 //! | [`log`], [`append`], `sync`, `handles` | the open log: state, writing, durability, values by pointer |
-//! | `many` | many values at once |
+//! | `many`, `check` | many values at once; a whole segment verified |
 //! | `footer_file`, [`dump`] | footers in their files; a segment in words |
 //!
 //! What is absent on purpose: no index (the tree's), no collection (the shard's), no namespaces beyond the first bytes of
@@ -47,6 +47,7 @@
 //! life's first sequence is durable before [`ValueLog::start_life`]; a checkpoint lies at or before [`ValueLog::synced`].
 
 pub mod append;
+mod check;
 pub mod dump;
 pub mod error;
 pub mod footer;

@@ -33,6 +33,9 @@ pub enum Recovery {
     Strict,
     /// The log ends at the damage; what lies behind it is lost. [`Recovered::damage`] tells.
     TruncateAtDamage,
+    /// For reading only, to save what is left: the same, and nothing else that is missing or damaged keeps a database from being
+    /// opened; it is an error when it is read. Without its MANIFEST a shard is put together from the files in its directory.
+    Salvage,
 }
 
 /// What a log is opened with.

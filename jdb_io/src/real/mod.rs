@@ -76,6 +76,22 @@ impl RealDisk {
         Ok(())
     }
 
+    pub(crate) async fn hard_link(&self, from: &Path, to: &Path) -> Result<bool> {
+        use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+        let to = to.to_owned();
+        let link = move |from: &Path| match std::fs::hard_link(from, to) {
+            Ok(()) => Ok(true),
+            // A file system without links says that it is not permitted.
+            Err(error)
+                if matches!(error.kind(), CrossesDevices | PermissionDenied | TooManyLinks | Unsupported) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        };
+        self.blocking("link", from, link).await
+    }
+
     pub(crate) async fn sync_dir(&self, dir: &Path) -> Result<()> {
         self.flight.count(|c| c.dir_syncs += 1);
         self.blocking("sync_dir", dir, sys::sync_dir).await

@@ -342,6 +342,9 @@ fn counters_are_exact() {
         assert_eq!(clone.read_at(0, 1000).await.unwrap().len(), 1000);
         assert_eq!(clone.read_at((600 << 10) - 5, 1000).await.unwrap().len(), 5);
         assert!(clone.read_at(0, 0).await.unwrap().is_empty());
+        assert!(clone.will_need(0, 4096));
+        assert_eq!(clone.read_ready(7, 1000).unwrap().len(), 1000);
+        assert_eq!(clone.read_ready((600 << 10) - 5, 1000).unwrap().len(), 5, "fewer at the end");
         file.sync().await.unwrap();
         disk.sync_dir(dir).await.unwrap();
         disk.rename(&path, &dir.join("g")).await.unwrap();
@@ -350,9 +353,10 @@ fn counters_are_exact() {
         disk.remove(&dir.join("g")).await.unwrap();
         let got = disk.clone().counters();
         let want = crate::Counters {
-            reads: 2,
+            reads: 4,
             reads_ready: got.reads_ready,
-            read_len: 1005,
+            read_len: 2010,
+            hints: 1,
             writes: 4,
             write_len: (600 << 10) + 10,
             syncs: 1,
@@ -366,7 +370,7 @@ fn counters_are_exact() {
         assert_eq!(got, want);
         assert!(got.reads_ready <= got.reads);
         if cfg!(target_os = "linux") {
-            assert_eq!(got.reads_ready, 2, "warm reads are answered at once");
+            assert_eq!(got.reads_ready, 4, "warm reads are answered at once");
         }
         drop((file, clone));
         assert_eq!(disk.counters().open_files, 0);
@@ -786,5 +790,42 @@ fn cost_of_warm_reads_and_writes() {
             data = back;
         }
         println!("write_at of 1.1 KiB: {} ns", ((disk.now() - start) / ROUNDS).as_nanos());
+    });
+}
+
+#[test]
+fn what_is_announced_comes_into_the_page_cache() {
+    on_each_driver(async |disk, dir| {
+        let path = dir.join("f");
+        let file = file_with(disk, &path, &bytes(1 << 20, 3)).await;
+        file.sync().await.unwrap();
+        sys::evict(&std::fs::File::open(&path).unwrap());
+        if file.read_ready(512 << 10, 4096).is_some() {
+            return println!("skipped: nothing is evicted here");
+        }
+        assert!(file.will_need(512 << 10, 4096));
+        // The device is not waited for: some reads later it is there.
+        for i in 0.. {
+            if let Some(data) = file.read_ready(512 << 10, 4096) {
+                assert_eq!(data, file.read_at(512 << 10, 4096).await.unwrap());
+                break;
+            }
+            assert!(i < 100_000, "never came");
+            disk.sync_dir(dir).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn link_is_a_second_name_of_the_same_file() {
+    on_each_driver(async |disk, dir| {
+        let (from, to) = (dir.join("f"), dir.join("g"));
+        file_with(disk, &from, b"one").await;
+        assert!(disk.hard_link(&from, &to).await.unwrap());
+        disk.open(&from, Mode::ReadWrite).await.unwrap().write_at(0, b"two".to_vec()).await.0.unwrap();
+        assert_eq!(disk.open(&to, Mode::Read).await.unwrap().read_at(0, 9).await.unwrap(), "two");
+        let error = disk.hard_link(&from, &to).await.unwrap_err();
+        assert_eq!(error.io_kind(), Some(ErrorKind::AlreadyExists), "{error}");
+        assert!(disk.hard_link(&dir.join("none"), &to).await.unwrap_err().is_not_found());
     });
 }

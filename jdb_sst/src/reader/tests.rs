@@ -383,3 +383,51 @@ fn file_of_another_kind_is_named_corrupt() {
         }
     });
 }
+
+#[test]
+fn around_a_damaged_block_everything_else_is_still_read() {
+    on_disk(async |disk, path| {
+        let rows = random_rows(&mut Rng(5), 2000);
+        let options = WriterOptions { block_len: 200, index_len: 300, ..WriterOptions::default() };
+        write(&disk, &path, &rows, options).await;
+        let file = disk.open(&path, Mode::Read).await.unwrap();
+        let whole = file.read_at(0, file.len().await.unwrap() as usize).await.unwrap();
+        let (mut few, mut many) = (0, 0);
+        let end = whole.len() - FOOTER_LEN - 300;
+        for at in (0..end).step_by(end / 150) {
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= 4;
+            put(&disk, &path, &bytes).await;
+            let Ok(reader) = read_open(&disk, &path).await else { continue };
+            let (mut cursor, mut found, mut errors) = (reader.cursor(), Vec::new(), 0);
+            let mut step = cursor.seek_first().await;
+            loop {
+                match step {
+                    Err(error) => {
+                        assert!(matches!(error, Error::Corrupt { .. }), "{at}: {error}");
+                        errors += 1;
+                        assert!(errors < 3, "{at}: {error}");
+                        step = cursor.skip_block().await;
+                        continue;
+                    }
+                    Ok(()) => {}
+                }
+                let Some(entry) = cursor.entry() else { break };
+                let place = lower_bound(&rows, entry.key, entry.seq);
+                assert!(rows[place].is(entry), "{at}");
+                found.push(place);
+                step = cursor.next().await;
+            }
+            // One gap, as long as what the damaged block led to.
+            let gaps = found.windows(2).filter(|pair| pair[1] != pair[0] + 1).count()
+                + usize::from(found.first() != Some(&0))
+                + usize::from(found.last() != Some(&(rows.len() - 1)));
+            assert!(gaps <= 2 && (gaps <= 1 || found.is_empty()), "{at}: {gaps} gaps");
+            assert!((gaps > 0) == (errors > 0), "{at}: {gaps} gaps, {errors} errors");
+            let lost = rows.len() - found.len();
+            few += usize::from((1..40).contains(&lost));
+            many += usize::from((40..rows.len()).contains(&lost));
+        }
+        assert!(few > 50 && many > 5, "{few} data blocks, {many} index blocks");
+    });
+}

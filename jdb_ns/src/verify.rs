@@ -1,0 +1,283 @@
+//! Everything read and checked: MANIFEST, tables with their filters, segments, and that each entry leads to its value.
+//!
+//! Per shard: the MANIFEST is read again and must say what the shard knows. Each table is walked from its first entry to its
+//! last; order, bounds and counts must be what the MANIFEST says, its filters must not deny its keys, each pointer must lead to
+//! its record. Each segment is read from header to end. Live bytes are counted anew. What is found does not end the walk.
+
+use crate::error::{Error, Result};
+use crate::filename::FileName;
+use crate::manager::Manager;
+use crate::manifest::{ManifestFile, State};
+use crate::read::DEPTH;
+use crate::shard::Shard;
+use jdb_base::key::entry_order;
+use jdb_base::{Kind, SeqNo, ValuePtr};
+use jdb_io::Mode;
+use jdb_io::task::yield_now;
+use jdb_lsm::{Table, Version};
+use jdb_val::{LogPos, Wanted, record_len};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Errors that a report holds; the others are only counted.
+const DAMAGE_MAX: usize = 1000;
+/// Entries whose values are looked up together.
+const PART_COUNT: usize = 256;
+/// Of so many entries one is asked of the filter: each partition holds more.
+const FILTER_EVERY: u64 = 64;
+
+/// How far a long work has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes of files that are done.
+    pub done: u64,
+    /// Bytes of files in all.
+    pub total: u64,
+}
+
+/// What [`Manager::verify`] has looked at and found.
+#[derive(Default, Debug)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Tables.
+    pub tables: u64,
+    /// Entries in them.
+    pub entries: u64,
+    /// Values that entries point to.
+    pub values: u64,
+    /// Segments of the value log.
+    pub segments: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes of tables and segments.
+    pub len: u64,
+    /// What is wrong, the first thousand findings.
+    pub damage: Vec<Error>,
+    /// How many findings there are in all.
+    pub damage_count: u64,
+}
+
+impl VerifyReport {
+    fn note(&mut self, error: Error) {
+        self.damage_count += 1;
+        if self.damage.len() < DAMAGE_MAX {
+            self.damage.push(error);
+        }
+    }
+}
+
+/// Whom to tell of the bytes that are done.
+struct Teller<'a> {
+    now: Progress,
+    tell: &'a mut dyn FnMut(Progress),
+}
+
+impl Teller<'_> {
+    fn add(&mut self, len: u64) {
+        self.now.done = self.now.done.saturating_add(len).min(self.now.total);
+        (self.tell)(self.now);
+    }
+}
+
+/// What a shard consists of at one moment.
+struct Pinned {
+    state: State,
+    version: Rc<Version>,
+    segments: Vec<(u32, u64)>,
+}
+
+impl Manager {
+    /// Reads and checks everything, as of the moment each shard's turn comes; the database stays in use.
+    ///
+    /// # Errors
+    /// None for damage, which is reported; the disk's where nothing can be said at all.
+    pub async fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
+        let mut report = VerifyReport::default();
+        let total = self.shards().iter().map(|shard| shard.files_len()).sum();
+        let mut teller = Teller { now: Progress { done: 0, total }, tell: progress };
+        for (index, shard) in (0..).zip(self.shards()) {
+            shard.verify(&self.superblock().secret, index, &mut report, &mut teller).await;
+        }
+        let total = teller.now.total;
+        (teller.tell)(Progress { done: total, total });
+        Ok(report)
+    }
+}
+
+impl Shard {
+    /// Bytes of tables and segments.
+    fn files_len(&self) -> u64 {
+        let segments = self.log.chain();
+        let segments = segments.iter().map(|s| LogPos::new(s.number, s.end).byte_offset());
+        segments.sum::<u64>() + self.tree.version().tables().map(|table| table.meta().len).sum::<u64>()
+    }
+
+    async fn verify(
+        &self,
+        secret: &[u8; 16],
+        index: u32,
+        report: &mut VerifyReport,
+        teller: &mut Teller<'_>,
+    ) {
+        let Pinned { state, version, segments } = self.pin(secret, index, report).await;
+        let mut live = BTreeMap::new();
+        for table in version.tables() {
+            report.tables += 1;
+            report.len += table.meta().len;
+            if let Err(error) = self.verify_table(table, &mut live, report).await {
+                report.note(error);
+            }
+            teller.add(table.meta().len);
+        }
+        for (&segment, &expected) in &state.live {
+            let found = live.remove(&segment).unwrap_or(0);
+            if expected != found {
+                report.note(self.live_differs(segment, expected, found));
+            }
+        }
+        for (segment, found) in live {
+            report.note(self.live_differs(segment, 0, found));
+        }
+        for (number, len) in segments {
+            report.segments += 1;
+            report.len += len;
+            match self.log.check_segment(number, &mut |len| teller.add(len)).await {
+                Ok(records) => report.records += records,
+                Err(error) => report.note(error.into()),
+            }
+            let footer = state.segments.get(&number).and_then(|segment| segment.footer);
+            if let Some(place) = footer {
+                let checked = match self.log.read_footer(number, (place.offset, place.len)).await {
+                    Ok(footer) => footer.check().await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = checked {
+                    report.note(error.into());
+                }
+            }
+        }
+    }
+
+    /// The state, its Version and its segments in one step; the MANIFEST's file must say the same.
+    async fn pin(&self, secret: &[u8; 16], index: u32, report: &mut VerifyReport) -> Pinned {
+        let manifest = self.manifest.lock().await;
+        let (state, version) = (manifest.state.clone(), self.tree.version());
+        let segments = self.log.chain();
+        let segments = segments.iter().map(|s| (s.number, LogPos::new(s.number, s.end).byte_offset()));
+        let pinned = Pinned { state, version, segments: segments.collect() };
+        match ManifestFile::load(&self.disk, &self.dir, secret, index, Mode::Read).await {
+            Ok(loaded) if loaded.state == pinned.state => {}
+            Ok(loaded) => {
+                let path = FileName::Manifest.path(&self.dir);
+                let what = "state (its next file number) that the file adds up to";
+                let (expected, found) = (pinned.state.next_number.into(), loaded.state.next_number.into());
+                report.note(Error::Corrupt { path, what, offset: 0, expected, found });
+            }
+            Err(error) => report.note(error),
+        }
+        pinned
+    }
+
+    fn live_differs(&self, segment: u32, expected: u64, found: u64) -> Error {
+        let path = FileName::Segment(segment).path(&self.dir);
+        Error::Corrupt { path, what: "live bytes that the MANIFEST counts", offset: 0, expected, found }
+    }
+
+    async fn verify_table(
+        &self,
+        table: &Table,
+        live: &mut BTreeMap<u32, u64>,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let meta = table.meta();
+        let differs = |what, expected: u64, found: u64| {
+            let path = table.path().to_owned();
+            Error::Corrupt { path, what, offset: 0, expected, found }
+        };
+        let reader = table.reader_uncached().await?;
+        let mut cursor = reader.cursor();
+        let (mut count, mut tombstones, mut lost) = (0u64, 0u64, false);
+        let mut last: Option<(Vec<u8>, SeqNo)> = None;
+        let mut led: Vec<(Vec<u8>, SeqNo, ValuePtr)> = Vec::new();
+        let mut step = cursor.seek_first().await;
+        loop {
+            if let Err(error) = step {
+                report.note(error.into());
+                lost = true;
+                step = cursor.skip_block().await;
+                continue;
+            }
+            let Some(entry) = cursor.entry() else { break };
+            count += 1;
+            tombstones += u64::from(entry.kind == Kind::Tombstone);
+            let rises = last
+                .as_ref()
+                .is_none_or(|(key, seq)| entry_order((key, *seq), (entry.key, entry.seq)) == Ordering::Less);
+            if !rises {
+                report.note(differs("order of entries (number of the entry)", count - 1, count));
+            }
+            if entry.seq < meta.seq_min || entry.seq > meta.seq_max {
+                report.note(differs("sequence of an entry", meta.seq_max.get(), entry.seq.get()));
+            }
+            if count == 1 && entry.key != meta.first_key && !lost {
+                report.note(differs("first key (number of the entry)", 0, 1));
+            }
+            if entry.kind == Kind::Pointer {
+                match ValuePtr::decode(entry.value) {
+                    Some(ptr) => {
+                        *live.entry(ptr.segment).or_default() +=
+                            record_len(entry.key.len(), ptr.len as usize);
+                        led.push((entry.key.to_vec(), entry.seq, ptr));
+                    }
+                    None => report.note(differs("value pointer of an entry", 0, entry.seq.get())),
+                }
+            }
+            let (key, seq) = last.get_or_insert_default();
+            key.clear();
+            key.extend_from_slice(entry.key);
+            *seq = entry.seq;
+            if count % FILTER_EVERY == 1 {
+                match reader.may_contain(key).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        report.note(differs("filter that denies a key (number of the entry)", 1, count))
+                    }
+                    Err(error) => report.note(error.into()),
+                }
+            }
+            if led.len() >= PART_COUNT {
+                self.verify_values(&mut led, report).await;
+                yield_now().await;
+            }
+            step = cursor.next().await;
+        }
+        self.verify_values(&mut led, report).await;
+        report.entries += count;
+        if !lost {
+            if count != meta.count {
+                report.note(differs("number of entries", meta.count, count));
+            }
+            if tombstones != meta.tombstones {
+                report.note(differs("number of tombstones", meta.tombstones, tombstones));
+            }
+            if last.is_some_and(|(key, _)| key != meta.last_key) {
+                report.note(differs("last key (number of the entry)", meta.count, count));
+            }
+        }
+        Ok(())
+    }
+
+    async fn verify_values(&self, led: &mut Vec<(Vec<u8>, SeqNo, ValuePtr)>, report: &mut VerifyReport) {
+        let wanted: Vec<Wanted<'_>> =
+            led.iter().map(|(key, seq, ptr)| Wanted { ptr: *ptr, key, seq: *seq }).collect();
+        for value in self.log.read_many(&wanted, DEPTH).await.values {
+            report.values += 1;
+            if let Err(error) = value {
+                report.note(error.into());
+            }
+        }
+        led.clear();
+    }
+}

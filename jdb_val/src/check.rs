@@ -1,0 +1,53 @@
+//! A whole segment read and checked, record by record.
+
+use crate::error::{Error, Result};
+use crate::layout::SEGMENT_HEADER_LEN;
+use crate::log::ValueLog;
+use crate::pos::LogPos;
+use crate::reader::BatchScan;
+use crate::segment::{SegmentHeader, segment_seed};
+use jdb_base::SeqNo;
+
+/// Bytes of a segment between two calls of who waits.
+const SLICE_LEN: u64 = 256 << 10;
+
+impl ValueLog {
+    /// Reads a segment from its header to its end, as of this call, and verifies each record and that they follow each other
+    /// without a gap. `progress` hears of the bytes of each part. Returns the number of records.
+    ///
+    /// Cost: reads the segment once, in parts of 256 KiB.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] at the first place that does not hold, [`Error::Missing`] when the segment is not part of the log or
+    /// its file is gone, [`Error::Unsupported`]; the disk's.
+    pub async fn check_segment(&self, number: u32, progress: &mut dyn FnMut(u64)) -> Result<u64> {
+        let end = LogPos::new(number, self.end_of(number)?).byte_offset();
+        let path = self.path(number);
+        let seed = segment_seed(&self.config.secret, self.config.shard, number);
+        let file = match self.file_of(number).await {
+            Err(Error::Io(error)) if error.is_not_found() => {
+                return Err(Error::Missing { path, what: "segment of the log" });
+            }
+            file => file?,
+        };
+        let header = file.read_at(0, SEGMENT_HEADER_LEN).await?;
+        SegmentHeader::decode(&header, seed, self.config.shard, number)
+            .map_err(|fault| fault.in_file(&path))?;
+        let mut scan = BatchScan::new(file, seed, number, SEGMENT_HEADER_LEN as u64, end, SeqNo::ZERO);
+        let (mut records, mut told) = (0, 0);
+        while scan.next().await? {
+            records += scan.records().count() as u64;
+            if scan.end() >= told + SLICE_LEN {
+                progress(scan.end() - told);
+                told = scan.end();
+                jdb_io::task::yield_now().await;
+            }
+        }
+        if scan.end() != end {
+            let (what, offset) = ("whole record in a segment", scan.end());
+            return Err(Error::Corrupt { path, what, offset, expected: end, found: offset });
+        }
+        progress(end - told);
+        Ok(records)
+    }
+}
