@@ -314,6 +314,8 @@ impl Manager {
             memtable_len: self.account.active_len(),
             closed_memtable_len: self.account.closed_len(),
             cache_len: self.cache.memory_len(),
+            cache_hits: self.cache.hits(),
+            cache_misses: self.cache.misses(),
             handles_len: self.handles.len(),
             handle_count: self.handles.count(),
             steps: StepStats::of(&self.steps),

@@ -3,6 +3,8 @@
 use crate::shard::Shard;
 use jdb_base::SeqNo;
 use jdb_io::{Counters, Driver, Steps};
+use jdb_lsm::Table;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Numbers about an open database, as of one moment.
@@ -19,6 +21,10 @@ pub struct Stats {
     pub closed_memtable_len: usize,
     /// Bytes that the block cache holds, with what it needs for itself.
     pub cache_len: u64,
+    /// Blocks that were looked for in the block cache and found there.
+    pub cache_hits: u64,
+    /// Blocks that were looked for there and had to be read.
+    pub cache_misses: u64,
     /// Bytes of tables and segments kept open: mostly the tables' top indexes.
     pub handles_len: usize,
     /// Tables and segments kept open; [`Counters::open_files`] counts every open file.
@@ -27,6 +33,38 @@ pub struct Stats {
     pub steps: StepStats,
     /// Each shard.
     pub shards: Vec<ShardStats>,
+}
+
+impl Stats {
+    /// Bytes of all tables.
+    #[must_use]
+    pub fn table_len(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.table_len).sum()
+    }
+
+    /// Bytes of all segments of the value log.
+    #[must_use]
+    pub fn log_len(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.log_len).sum()
+    }
+
+    /// Bytes of live records in the log, as of the last flushes.
+    #[must_use]
+    pub fn live_len(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.live_len).sum()
+    }
+
+    /// Bytes of keys and values put since the database was opened.
+    #[must_use]
+    pub fn put_len(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.put_len).sum()
+    }
+
+    /// Whether nothing waits to be flushed or merged, in any shard.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.shards.iter().all(|shard| shard.idle)
+    }
 }
 
 /// Steps of flushes and compactions on the thread since the database was opened, on the wall clock.
@@ -93,8 +131,14 @@ pub struct ShardStats {
     pub live_len: u64,
     /// Tables per level.
     pub tables: Vec<usize>,
+    /// Bytes of tables per level.
+    pub level_len: Vec<u64>,
     /// Bytes of tables.
     pub table_len: u64,
+    /// Segments of the value log.
+    pub segments: u64,
+    /// Bytes of these segments.
+    pub log_len: u64,
     /// Bytes of log that no table covers yet.
     pub unflushed_len: u64,
     /// Closed memtables that wait for their flush.
@@ -111,6 +155,9 @@ impl ShardStats {
     pub(crate) fn of(shard: &Shard) -> Self {
         let counts = shard.counts.get();
         let version = shard.tree.version();
+        let log = shard.log.stats();
+        let level_len =
+            |tables: &Vec<Rc<Table>>| -> u64 { tables.iter().map(|table| table.meta().len).sum() };
         Self {
             last_seq: shard.visible.get(),
             commits: counts.commits,
@@ -128,6 +175,9 @@ impl ShardStats {
             read_points: shard.points.borrow().count(),
             live_len: shard.live_len.get(),
             tables: version.levels.iter().map(Vec::len).collect(),
+            level_len: version.levels.iter().map(level_len).collect(),
+            segments: log.segments,
+            log_len: log.len,
             table_len: version.tables().map(|table| table.meta().len).sum(),
             unflushed_len: shard.active.get().log_len,
             closed_memtables: shard.closed.borrow().len(),
