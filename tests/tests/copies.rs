@@ -154,7 +154,8 @@ fn sound_database_verifies_and_the_report_counts_it() {
                 "seed {seed}"
             );
             assert_eq!(report.damage_count, 0);
-            assert!(report.tables > 2 && report.entries > 100 && report.values > 50, "{report:?}");
+            // At least one table a shard: how many depends on how far the background has come.
+            assert!(report.tables >= 2 && report.entries > 100 && report.values > 50, "{report:?}");
             assert!(report.segments > 5 && report.records > report.values, "{report:?}");
             let (done, total) = told.get();
             assert_eq!((done, total), (report.len, report.len));
