@@ -1,4 +1,4 @@
-//! Small tools for tasks on one thread: an event to wait for, and a step aside.
+//! Small tools for tasks on one thread: an event to wait for, turns, and a step aside.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -42,6 +42,41 @@ impl Event {
             }
             Poll::Pending
         })
+    }
+}
+
+/// Lets tasks go one after the other.
+#[derive(Default, Debug)]
+pub struct Turns {
+    busy: Cell<bool>,
+    over: Event,
+}
+
+impl Turns {
+    /// Whether somebody has the turn.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.busy.get()
+    }
+
+    /// Waits for its turn, which lasts until the guard is dropped.
+    pub async fn take(&self) -> Turn<'_> {
+        while self.busy.get() {
+            self.over.wait().await;
+        }
+        self.busy.set(true);
+        Turn(self)
+    }
+}
+
+/// A turn; the next one begins when this is dropped.
+#[derive(Debug)]
+pub struct Turn<'a>(&'a Turns);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.busy.set(false);
+        self.0.over.notify();
     }
 }
 

@@ -228,7 +228,7 @@ impl Shard {
     async fn commit_compaction(&self, done: &Finished) -> Result<()> {
         let result = &done.result;
         if !result.added.is_empty() && !planted(Plant::NoTableDirSync) {
-            let synced = self.disk.sync_dir(&self.dir).await.map_err(Error::from);
+            let synced = self.names.sync(&self.disk, &self.dir).await.map_err(Error::from);
             if let Err(error) = &synced
                 && error.is_failed_sync()
             {

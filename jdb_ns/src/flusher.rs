@@ -144,7 +144,7 @@ impl Shard {
             }
         };
         if flushed.is_some() && !planted(Plant::NoTableDirSync) {
-            self.disk.sync_dir(&self.dir).await?;
+            self.names.sync(&self.disk, &self.dir).await?;
         }
         if let Some(flushed) = &mut flushed {
             flushed.meta.hidden_len = self.tree.version().hidden_len(&flushed.sample).await;

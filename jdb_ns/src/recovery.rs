@@ -84,6 +84,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     {
         file.sync_at_open().await?;
     }
+    let names = manifest.file.as_ref().map(|file| file.names().clone()).unwrap_or_default();
     let state = manifest.state.clone();
     if recovery != Recovery::Salvage {
         check_tables(&disk, &dir, &state).await?;
@@ -91,6 +92,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
 
     let config = LogConfig {
         dir: dir.clone(),
+        names: names.clone(),
         secret,
         shard: u32::from(index),
         segment_len,
@@ -145,6 +147,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     let found = recovered.last_seq.max(state.last_seq).max(replay_above);
     let shard = Rc::new(Shard {
         dir,
+        names,
         disk,
         settings,
         account: account.clone(),

@@ -26,7 +26,7 @@ use crate::points::ReadPoints;
 use crate::reserve::Reserve;
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::Event;
-use jdb_io::{BlockCache, Disk, Handles};
+use jdb_io::{BlockCache, Disk, Handles, Names};
 use jdb_lsm::{Hidden, PickerOptions, Tree, Version};
 use jdb_mem::Memtable;
 use jdb_sst::WriterOptions;
@@ -65,6 +65,8 @@ pub(crate) struct Settings {
 /// A shard of an open database.
 pub(crate) struct Shard {
     pub(crate) dir: PathBuf,
+    /// Its syncs, which the log, the tables and the MANIFEST share.
+    pub(crate) names: Names,
     pub(crate) disk: Disk,
     pub(crate) settings: Settings,
     pub(crate) account: Rc<Account>,

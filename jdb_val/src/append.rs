@@ -13,14 +13,13 @@ use crate::pos::{LogPos, base_distance, synced_back};
 use crate::reader::STEP_LEN;
 use crate::record::{Fields, Op, RecordKind, encode, encode_header, record_len};
 use crate::segment::{SegmentHeader, segment_seed};
-use crate::turns::Turn;
 use jdb_base::checksum::{Seed, crc32};
 use jdb_base::key::{BATCH_COUNT_MAX, VALUE_LEN_MAX};
 use jdb_base::pages::UNIT_LEN;
 use jdb_base::{SeqNo, ValuePtr};
 use jdb_io::observe;
 use jdb_io::plant::{Plant, planted};
-use jdb_io::task::yield_now;
+use jdb_io::task::{Turn, yield_now};
 use jdb_io::{File, Held, Mode};
 
 /// Longest batch in bytes as records: 3 GiB, 2 GiB of keys and values and what 1 Mi records take besides.

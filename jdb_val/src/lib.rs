@@ -67,7 +67,6 @@ mod replay;
 pub mod segment;
 mod sync;
 mod tail;
-mod turns;
 
 pub use append::{Appended, Placed};
 pub use error::{Error, Fault, Result};

@@ -16,10 +16,10 @@ use crate::record::Record;
 use crate::replay::{Found, recover};
 use crate::segment::segment_path;
 use crate::tail::{Piece, pieces};
-use crate::turns::Turns;
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
-use jdb_io::{Disk, File, Handles, Held, Mode};
+use jdb_io::task::Turns;
+use jdb_io::{Disk, File, Handles, Held, Mode, Names};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ pub enum Recovery {
 pub struct LogConfig {
     /// The shard's directory.
     pub dir: PathBuf,
+    /// Syncs that directory, together with whoever else writes to it.
+    pub names: Names,
     /// The database's secret uuid.
     pub secret: [u8; 16],
     /// Number of the shard.
@@ -66,6 +68,7 @@ impl Default for LogConfig {
     fn default() -> Self {
         Self {
             dir: PathBuf::new(),
+            names: Names::default(),
             secret: [0; 16],
             shard: 0,
             segment_len: 16 << 20,

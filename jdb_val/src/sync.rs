@@ -94,7 +94,7 @@ impl ValueLog {
             }
         }
         if reach.new_names && !planted(Plant::NoSegmentDirSync) {
-            self.disk.sync_dir(&self.config.dir).await?;
+            self.config.names.sync(&self.disk, &self.config.dir).await?;
         }
         Ok(())
     }

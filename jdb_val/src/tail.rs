@@ -89,7 +89,7 @@ async fn sync_pieces(disk: &Disk, config: &LogConfig, pieces: &[Piece]) -> Resul
         disk.open(&segment_path(&config.dir, piece.link.number), Mode::ReadWrite).await?.sync().await?;
     }
     if !pieces.is_empty() {
-        disk.sync_dir(&config.dir).await?;
+        config.names.sync(disk, &config.dir).await?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Fault, Result};
 use crate::filename::{MANIFEST, MANIFEST_TMP};
 use crate::superblock::Features;
 use jdb_io::plant::{Plant, planted};
-use jdb_io::{Disk, File, Mode};
+use jdb_io::{Disk, File, Mode, Names};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ const ROLL_GROWTH: u64 = 4;
 pub struct ManifestFile {
     disk: Disk,
     dir: PathBuf,
+    names: Names,
     path: PathBuf,
     secret: [u8; ID_LEN],
     header: Header,
@@ -85,7 +86,7 @@ impl ManifestFile {
         shard: u32,
         state: &State,
     ) -> Result<Self> {
-        match write_new(disk, dir, secret, shard, Features::default(), state).await {
+        match write_new(disk, dir, &Names::default(), secret, shard, Features::default(), state).await {
             Ok(new) => Ok(new),
             Err(RollError::Harmless(error) | RollError::Doubt(error)) => Err(error),
         }
@@ -115,6 +116,7 @@ impl ManifestFile {
         let file = Self {
             disk: disk.clone(),
             dir: dir.to_owned(),
+            names: Names::default(),
             path,
             secret: *secret,
             header: content.header,
@@ -152,7 +154,7 @@ impl ManifestFile {
             _ => {}
         }
         self.file.sync().await?;
-        self.disk.sync_dir(&self.dir).await
+        self.names.sync(&self.disk, &self.dir).await
     }
 
     /// Makes `edit` durable, then applies it to `state`, the sum of this file: by appending, or by a new file when this
@@ -225,7 +227,9 @@ impl ManifestFile {
     pub async fn roll(&mut self, state: &State) -> Result<()> {
         let before = self.enter()?;
         let (secret, header) = (self.secret, self.header);
-        match write_new(&self.disk, &self.dir, &secret, header.shard, header.features, state).await {
+        match write_new(&self.disk, &self.dir, &self.names, &secret, header.shard, header.features, state)
+            .await
+        {
             Ok(new) => {
                 *self = new;
                 Ok(())
@@ -253,6 +257,12 @@ impl ManifestFile {
     #[expect(clippy::len_without_is_empty, reason = "a length in bytes of a file that is never empty")]
     pub const fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Syncs the directory it lies in: for everyone else who writes there.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Where it lies.
@@ -333,6 +343,7 @@ async fn read(file: &File, secret: &[u8; ID_LEN], shard: u32) -> Result<Result<C
 async fn write_new(
     disk: &Disk,
     dir: &Path,
+    names: &Names,
     secret: &[u8; ID_LEN],
     shard: u32,
     features: Features,
@@ -360,11 +371,12 @@ async fn write_new(
     }
     disk.rename(&tmp, &path).await.map_err(|error| Doubt(error.into()))?;
     if !planted(Plant::NoManifestDirSync) {
-        disk.sync_dir(dir).await.map_err(|error| Doubt(error.into()))?;
+        names.sync(disk, dir).await.map_err(|error| Doubt(error.into()))?;
     }
     Ok(ManifestFile {
         disk: disk.clone(),
         dir: dir.to_owned(),
+        names: names.clone(),
         path,
         secret: *secret,
         header,

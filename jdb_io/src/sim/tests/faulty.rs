@@ -287,3 +287,37 @@ fn raw_changes_are_durable_at_once() {
     assert!(cuts(&sim, 50).all(|(_, d)| d.paths() == [a]));
     assert_eq!(sim.used(), 3);
 }
+
+#[test]
+fn a_failed_sync_of_a_directory_fails_those_that_wait_for_their_turn() {
+    for failure in SyncFailure::ALL.iter().copied() {
+        let sim = SimDisk::new(config(1));
+        sim.inject(once(At::NthOf(OpKind::SyncDir, 0), FaultKind::FailedSync(failure)));
+        let results = on(&sim, |disk| async move {
+            let names = crate::Names::default();
+            let create = async |path: &str| disk.open(Path::new(path), Mode::CreateNew).await.is_ok();
+            assert!(create("/a").await && create("/b").await);
+            // Both names are new when the first sync is submitted.
+            let sync = || names.sync(&disk, Path::new("/"));
+            let (first, second) = futures::join!(sync(), sync());
+            [first, second, sync().await, crate::Names::default().sync(&disk, Path::new("/")).await]
+                .map(|result| result.map_err(|error| error.path().to_owned()))
+        });
+        let root = Err(std::path::PathBuf::from("/"));
+        let fresh = if failure == SyncFailure::Sticky { root.clone() } else { Ok(()) };
+        assert_eq!(results, [root.clone(), root.clone(), root, fresh], "{failure:?}");
+    }
+}
+
+#[test]
+fn a_sync_of_a_directory_that_was_given_up_counts_as_failed() {
+    let sim = SimDisk::new(SimConfig { suspend: true, ..config(1) });
+    let result = on(&sim, |disk| async move {
+        let names = crate::Names::default();
+        let mut given_up = Box::pin(names.sync(&disk, Path::new("/")));
+        assert!(futures::poll!(&mut given_up).is_pending());
+        drop(given_up);
+        names.sync(&disk, Path::new("/")).await.map_err(|error| error.to_string())
+    });
+    assert_eq!(result, Err("sync_dir /".to_owned()));
+}
