@@ -8,7 +8,8 @@ use crate::report::{SalvageReport, VerifyReport};
 use crate::write::{Write, WriteMany};
 use bytes::Bytes;
 use jdb_base::NsId;
-use jdb_ns::{BackupReport, Durability, Manager, Progress, Stats, put_op};
+use jdb_io::Disk;
+use jdb_ns::{BackupReport, Durability, FileKind, Manager, Progress, Stats, put_op};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -32,6 +33,30 @@ pub async fn open(options: impl Into<Options>) -> Result<Db> {
     let (disk, durability, options) = options.into().into_parts()?;
     let manager = Manager::open(disk, options).await?;
     Ok(Db { inner: Rc::new(Inner { manager, durability }) })
+}
+
+/// Describes a file of a database, a line a field, as the pages in `docs/format` do. The database need not be open, nor sound;
+/// of one in use it shows some moment.
+///
+/// ```
+/// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("db");
+/// # jdb::open(&path).await?.close().await?;
+/// let text = jdb::dump(path.join("SUPERBLOCK"), jdb::FileKind::Superblock).await?;
+/// assert!(text.contains("8 shards"));
+/// # jdb::Result::<()>::Ok(()) }).unwrap();
+/// ```
+///
+/// Cost: the whole file in memory, at most [`DUMP_LEN_MAX`](crate::DUMP_LEN_MAX), and about ten times that in text.
+///
+/// # Errors
+/// [`Corrupt`](crate::ErrorKind::Corrupt) with the place, but for a segment, whose dump says it;
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a segment or MANIFEST outside its database;
+/// [`NotFound`](crate::ErrorKind::NotFound), [`TooLarge`](crate::ErrorKind::TooLarge),
+/// [`Unsupported`](crate::ErrorKind::Unsupported), [`Io`](crate::ErrorKind::Io).
+pub async fn dump(path: impl AsRef<Path>, kind: FileKind) -> Result<String> {
+    Ok(jdb_ns::dump::dump(&Disk::real(), path.as_ref(), kind).await?)
 }
 
 /// An open database. Clones are handles on the same one; it belongs to the thread that opened it.

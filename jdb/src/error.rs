@@ -59,7 +59,7 @@ impl Error {
             E::TooLarge { .. } => ErrorKind::TooLarge,
             E::Conflict { .. } | E::Stale => ErrorKind::Conflict,
             E::Unsupported { .. } => ErrorKind::Unsupported,
-            E::InvalidArgument { .. } => ErrorKind::InvalidArgument,
+            E::InvalidArgument { .. } | E::NotEmpty { .. } => ErrorKind::InvalidArgument,
             E::NotADatabase { .. } => ErrorKind::NotADatabase,
             _ => ErrorKind::Io,
         }

@@ -57,12 +57,16 @@ mod write;
 pub use batch::Batch;
 pub use bytes::Bytes;
 pub use compio;
-pub use db::{Db, open};
+pub use db::{Db, dump, open};
 pub use error::{Error, ErrorKind, Result};
 pub use futures::Stream;
+pub use jdb_base::key::{KEY_LEN_MAX, VALUE_LEN_MAX};
 pub use jdb_base::{Class, NsId, SeqNo};
 pub use jdb_io::{Counters, Driver, RuntimeConfig, runtime};
-pub use jdb_ns::{BackupReport, Durability, Expected, Progress, Recovery, ShardStats, Stats, StepStats};
+pub use jdb_ns::{
+    BackupReport, DUMP_LEN_MAX, Durability, Expected, FileKind, Progress, Recovery, ShardStats, Stats,
+    StepStats,
+};
 pub use listing::Namespaces;
 pub use namespace::Namespace;
 pub use options::{Options, Tuning};

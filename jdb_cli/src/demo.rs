@@ -17,13 +17,13 @@ mod report;
 pub(crate) use child::{ChildArgs, run_child};
 
 use crate::error::{Error, Result};
+use crate::out::{good, say};
 use child::Killed;
 use corpus::Corpus;
 use import::Put;
 use jdb::Db;
 use process::{IoCounts, Memory};
 use report::Report;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -53,9 +53,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .tempdir_in(&parent)
         .map_err(Error::io("make a temporary directory in", &parent))?;
     let done = in_dir(args.limit_mb << 20, dir.path());
-    if args.keep || done.is_err() {
+    // One that nobody reads to its end has found nothing.
+    if args.keep || done.as_ref().is_err_and(|error| !matches!(error, Error::Pipe)) {
         dir.disable_cleanup(true);
-        println!("the database is kept in {}", dir.path().join("db").display());
+        let said = say(format_args!("the database is kept in {}", dir.path().join("db").display()));
+        return done.and(said);
     }
     done
 }
@@ -66,23 +68,23 @@ fn in_dir(limit: u64, dir: &Path) -> Result<()> {
     let corpus = Corpus::find(limit)?;
     corpus.save(&list)?;
     let folder_count = corpus.folders().count() as u64;
-    println!(
+    say(format_args!(
         "{} files, {}, of {} folders: one namespace each",
         report::count(corpus.files().len() as u64),
         report::mb(corpus.len()),
         report::count(folder_count),
-    );
+    ))?;
     let killed = child::import_and_kill(&corpus, &list, &path)?;
-    println!(
+    say(format_args!(
         "killed the importing process (SIGKILL) after {}: {} of {} batches were acknowledged, a log was synced {} times",
         report::time(killed.time),
         report::count(killed.acknowledged.len() as u64),
         report::count(corpus.batch_count() as u64),
         killed.syncs,
-    );
+    ))?;
     let report = crate::block_on(go_on(&corpus, &path, &killed))?;
-    report.print();
-    println!("{} after {}", good("all checks passed"), report::time(start.elapsed()));
+    report.print()?;
+    say(format_args!("{} after {}", good("all checks passed"), report::time(start.elapsed())))?;
     Ok(())
 }
 
@@ -91,12 +93,12 @@ async fn go_on(corpus: &Corpus, path: &Path, killed: &Killed) -> Result<Report> 
     let (db, reopen_killed) = open(path).await?;
     let written_again = db.stats().io.write_len;
     let survivors = check::survivors(&db, corpus, &killed.acknowledged).await?;
-    println!(
+    say(format_args!(
         "reopened in {}: all {} acknowledged files are there, byte by byte, and {} whose answer went unheard",
         report::time(reopen_killed),
         report::count(survivors.acknowledged_count as u64),
         report::count(survivors.unheard_count as u64),
-    );
+    ))?;
 
     let start = Instant::now();
     let put = import::import(&db, corpus, survivors.missing.iter().copied(), |_| Ok(())).await?;
@@ -104,12 +106,12 @@ async fn go_on(corpus: &Corpus, path: &Path, killed: &Killed) -> Result<Report> 
     db.flush().await?;
     let flush_time = start.elapsed().saturating_sub(import_time);
     let memory = Memory::here();
-    println!("finished the import: {} more files", report::count(put.count));
+    say(format_args!("finished the import: {} more files", report::count(put.count)))?;
 
     let start = Instant::now();
     let walked = check::walk(&db, corpus).await?;
     let walk_time = start.elapsed();
-    println!("walked every namespace forward and backward: the same rows, equal to the files");
+    say("walked every namespace forward and backward: the same rows, equal to the files")?;
 
     let written = killed.write_len + db.stats().io.write_len - written_again;
     let driver = db.stats().driver;
@@ -119,7 +121,7 @@ async fn go_on(corpus: &Corpus, path: &Path, killed: &Killed) -> Result<Report> 
     let (db, reopen_closed) = open(path).await?;
     check::all_there(&db, corpus).await?;
     db.close().await?;
-    println!("closed, reopened in {}, looked every file up again", report::time(reopen_closed));
+    say(format_args!("closed, reopened in {}, looked every file up again", report::time(reopen_closed)))?;
 
     // The kernel counts a whole folio, up to hundreds of KiB, for each small append to a clean one: an upper bound.
     let dirtied_len =
@@ -165,10 +167,4 @@ async fn open(path: &Path) -> Result<(Db, Duration)> {
 
 fn figures(put: Put, time: Duration) -> String {
     format!("{} rows in {}, {}", report::count(put.count), report::time(time), report::rate(put.len, time))
-}
-
-/// Green where that shows.
-fn good(text: &str) -> String {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if plain || !std::io::stdout().is_terminal() { text.to_owned() } else { format!("\x1b[32m{text}\x1b[0m") }
 }

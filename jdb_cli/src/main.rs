@@ -1,24 +1,87 @@
-//! The `jdb` program: one subcommand an act, `jdb help` lists them.
+//! The `jdb` program: one subcommand an act, `jdb help` lists them; docs/program.md describes them.
 //!
-//! Exit code 0 is success, 1 an error or a failed check, 2 damage found in a database.
+//! Results go to standard output, bars and errors to standard error. Exit code 0 is success, also when whoever read has
+//! enough; 1 an error; 2 damage found in a database; 64 a command line that makes no sense; 130 Ctrl-C.
 
+mod care;
 mod demo;
+mod encoding;
 mod error;
+mod import;
+mod inspect;
+mod interrupt;
+mod out;
+mod progress;
+mod rows;
 
 use clap::{Parser, Subcommand};
+use encoding::Encoding;
 use error::{Error, Result};
+use jdb::{Db, NsId, Options};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// An embedded key-value database: values in a log, keys in a tree, very many namespaces.
 #[derive(Parser)]
-#[command(name = "jdb", version, arg_required_else_help = true)]
+#[command(name = "jdb", version, arg_required_else_help = true, term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    globals: Globals,
     #[command(subcommand)]
     command: Command,
 }
 
+/// What every act understands.
+#[derive(clap::Args)]
+struct Globals {
+    /// Directory of the database.
+    #[arg(long, global = true, value_name = "DIR")]
+    db: Option<PathBuf>,
+    /// The namespace: a number of up to 128 bits, 0x.., SITE/USER or a UUID.
+    #[arg(long, global = true, value_name = "ID", value_parser = encoding::ns_id)]
+    ns: Option<NsId>,
+    /// The namespace of a text: its 128-bit hash, as `import --ns-column` makes it.
+    #[arg(long, global = true, value_name = "TEXT", conflicts_with = "ns")]
+    ns_of: Option<String>,
+    /// Print JSON: an object, or one a line.
+    #[arg(long, global = true)]
+    json: bool,
+    /// How keys are written, in and out [default: utf8].
+    #[arg(long, global = true, value_enum, value_name = "HOW")]
+    keys: Option<Encoding>,
+    /// How values are written, in and out [default: utf8; `get` gives the bytes as they are].
+    #[arg(long, global = true, value_enum, value_name = "HOW")]
+    values: Option<Encoding>,
+}
+
 #[derive(Subcommand)]
 enum Command {
+    /// Put the rows of a file or directory.
+    Import(import::Args),
+    /// Print the value of a key.
+    Get(rows::GetArgs),
+    /// Set a key to a value.
+    Put(rows::PutArgs),
+    /// Delete keys.
+    Delete(rows::DeleteArgs),
+    /// Print the rows of a range, forward or backward.
+    Scan(rows::ScanArgs),
+    /// List the namespaces.
+    Ls(inspect::LsArgs),
+    /// Print what the database knows of itself, or count a namespace.
+    Stat,
+    /// Delete a namespace with all its rows.
+    Drop(care::DropArgs),
+    /// Flush, and write tables anew without what nobody sees.
+    Compact,
+    /// Read and check everything.
+    Verify,
+    /// Copy what is sound out of a damaged database.
+    Salvage(care::ToArgs),
+    /// Make a second database as of now, by hard links.
+    Backup(care::ToArgs),
+    /// Describe a file of a database, a line a field.
+    Dump(inspect::DumpArgs),
     /// Import real files through a process that is killed, check that nothing acknowledged was lost, print figures.
     Demo(demo::Args),
     /// The process that `demo` kills.
@@ -26,29 +89,104 @@ enum Command {
     DemoImport(demo::ChildArgs),
 }
 
+impl Globals {
+    /// The namespace that was named.
+    fn ns(&self) -> Result<NsId> {
+        self.ns_if_given()?
+            .ok_or_else(|| Error::Usage("say which namespace: --ns ID or --ns-of TEXT".to_owned()))
+    }
+
+    fn ns_if_given(&self) -> Result<Option<NsId>> {
+        Ok(self.ns.or_else(|| self.ns_of.as_ref().map(|text| encoding::ns_of(text.as_bytes()))))
+    }
+
+    fn keys(&self) -> Encoding {
+        self.keys.unwrap_or_default()
+    }
+
+    /// A key that was typed.
+    fn key(&self, text: &str) -> Result<Vec<u8>> {
+        let key = self.keys().read(text.as_bytes());
+        Ok(key.map_err(|why| Error::Usage(format!("the key {text:?} is {why}")))?.into_owned())
+    }
+
+    /// Opens the database that was named, which must exist unless `change` says otherwise.
+    async fn open(&self, change: impl FnOnce(&mut Options)) -> Result<Db> {
+        let Some(path) = &self.db else {
+            return Err(Error::Usage("say which database: --db DIR".to_owned()));
+        };
+        let mut options = Options { create: false, ..Options::at(path) };
+        change(&mut options);
+        Ok(jdb::open(options).await?)
+    }
+
+    async fn open_to_read(&self) -> Result<Db> {
+        self.open(|options| options.read_only = true).await
+    }
+
+    async fn open_to_write(&self) -> Result<Db> {
+        self.open(|_| ()).await
+    }
+}
+
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Demo(args) => demo::run(&args),
-        Command::DemoImport(args) => demo::run_child(&args),
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let globals = &cli.globals;
+    let done = match &cli.command {
+        Command::Import(args) => import::run(globals, args),
+        Command::Get(args) => rows::get(globals, args),
+        Command::Put(args) => rows::put(globals, args),
+        Command::Delete(args) => rows::delete(globals, args),
+        Command::Scan(args) => rows::scan(globals, args),
+        Command::Ls(args) => inspect::ls(globals, args),
+        Command::Stat => inspect::stat(globals),
+        Command::Drop(args) => care::drop_ns(globals, args),
+        Command::Compact => care::compact(globals),
+        Command::Verify => care::verify(globals),
+        Command::Salvage(args) => care::salvage(globals, args),
+        Command::Backup(args) => care::backup(globals, args),
+        Command::Dump(args) => inspect::dump(args),
+        Command::Demo(args) => demo::run(args),
+        Command::DemoImport(args) => demo::run_child(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", with_sources(&error));
-            if error.is_corruption() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if !matches!(error, Error::Pipe) {
+                out::warn(format_args!("{}: {}", out::alarm("error"), error.line()));
+            }
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// An error and what lies under it, on one line.
-fn with_sources(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        line = format!("{line}: {source}");
-        next = source.source();
+/// Help and version where they were asked for; else what is wrong with the command line, on one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let closed = out::say(error.to_string().trim_end()).is_err();
+        return if closed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
-    line
+    let text = error.to_string();
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        out::warn(text.trim_end());
+        return ExitCode::from(error::USAGE);
+    }
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    out::warn(format_args!("{}: {line}; `jdb help` says what there is", out::alarm("error")));
+    ExitCode::from(error::USAGE)
+}
+
+/// Prints a JSON object on a line.
+fn say_json(object: &serde_json::Value) -> Result<()> {
+    out::say(object)
 }
 
 /// Runs `task` on a runtime of its own.

@@ -45,12 +45,12 @@ impl Manager {
     /// Makes a backup in `dir`, which must be empty or not exist.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when the directory is not empty; the disk's; the shard stopped writing.
+    /// [`Error::NotEmpty`] when the directory is not empty; the disk's; the shard stopped writing.
     pub async fn backup_to(&self, dir: &Path) -> Result<BackupReport> {
         let disk = self.disk();
         disk.create_dir_all(dir).await?;
         if !disk.list(dir).await?.is_empty() {
-            return Err(Error::InvalidArgument { what: "the directory for a backup is not empty" });
+            return Err(Error::NotEmpty { path: dir.to_owned() });
         }
         disk.open(&dir.join(INCOMPLETE), Mode::CreateNew).await?.sync().await?;
         disk.sync_dir(dir).await?;

@@ -102,6 +102,12 @@ pub enum Error {
         /// Which one, and why.
         what: &'static str,
     },
+    /// A directory for something new holds something already.
+    #[error("{path}: the directory is not empty", path = path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another process, or another handle of this one, has the database open.
     #[error("{path}: another process has this database open", path = path.display())]
     Locked {

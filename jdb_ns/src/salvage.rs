@@ -142,7 +142,7 @@ impl Manager {
     /// Copies every row that can be read into a new database, made with `options` in a directory that is empty or missing.
     ///
     /// # Errors
-    /// Those of the new database; the damage of this one is reported.
+    /// [`Error::NotEmpty`]; those of the new database; the damage of this one is reported.
     pub async fn salvage_to(
         &self,
         disk: Disk,
@@ -150,7 +150,7 @@ impl Manager {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<SalvageReport> {
         if matches!(disk.list(&options.dir).await, Ok(found) if !found.is_empty()) {
-            return Err(Error::InvalidArgument { what: "the directory to salvage into is not empty" });
+            return Err(Error::NotEmpty { path: options.dir });
         }
         let mut report = SalvageReport::default();
         let manager = Self::open(disk, options).await?;

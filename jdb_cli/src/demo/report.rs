@@ -1,5 +1,7 @@
 //! The table at the end.
 
+use crate::error::Result;
+use crate::out::say;
 use comfy_table::{CellAlignment, Table, presets};
 use std::time::Duration;
 
@@ -22,11 +24,11 @@ impl Report {
     }
 
     /// Prints it.
-    pub(crate) fn print(mut self) {
+    pub(crate) fn print(mut self) -> Result<()> {
         if let Some(column) = self.table.column_mut(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        println!("{}", self.table);
+        say(self.table)
     }
 }
 

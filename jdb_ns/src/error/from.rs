@@ -17,7 +17,8 @@ impl Error {
             | Self::Missing { path, .. }
             | Self::Poisoned { path, .. }
             | Self::NoSpace { path }
-            | Self::Locked { path } => Some(path),
+            | Self::Locked { path }
+            | Self::NotEmpty { path } => Some(path),
             _ => None,
         }
     }
@@ -48,6 +49,7 @@ impl Error {
             Self::TooLarge { what, len, max } => Self::TooLarge { what, len: *len, max: *max },
             Self::InvalidArgument { what } => Self::InvalidArgument { what },
             Self::Locked { path } => Self::Locked { path: path.clone() },
+            Self::NotEmpty { path } => Self::NotEmpty { path: path.clone() },
         }
     }
 
