@@ -5,8 +5,7 @@ use crate::measure::Times;
 use crate::rows::Key;
 use jdb_bench::Result;
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, Direction, Options, WaitForCompactOptions, WriteBatch,
-    WriteOptions,
+    BlockBasedOptions, Cache, DB, DBCompressionType, Options, WaitForCompactOptions, WriteBatch, WriteOptions,
 };
 use std::path::Path;
 
@@ -31,7 +30,7 @@ impl<const BLOBS: bool> Engine for Rocks<BLOBS> {
         options.set_enable_blob_files(BLOBS);
         options.set_min_blob_size(BLOB_LEN_MIN);
         options.set_blob_compression_type(DBCompressionType::None);
-        options.set_enable_blob_gc(true);
+        options.set_enable_blob_gc(BLOBS);
         options.set_advise_random_on_open(setup.scattered);
         let mut write = WriteOptions::default();
         write.set_sync(setup.sync);
@@ -83,15 +82,12 @@ impl<const BLOBS: bool> Engine for Rocks<BLOBS> {
     }
 
     async fn walk(&self, walk: Walk, mut show: impl FnMut(&[u8], &[u8])) -> Result<()> {
-        let mut options = rocksdb::ReadOptions::default();
-        options.set_allow_unprepared_value(!walk.values);
-        let direction = if walk.backward { Direction::Reverse } else { Direction::Forward };
-        let mut rows = self.db.raw_iterator_opt(options);
-        match (walk.from, direction) {
-            (None, Direction::Forward) => rows.seek_to_first(),
-            (None, Direction::Reverse) => rows.seek_to_last(),
-            (Some(key), Direction::Forward) => rows.seek(key),
-            (Some(key), Direction::Reverse) => rows.seek_for_prev(key),
+        let mut rows = self.db.raw_iterator();
+        match (walk.from, walk.backward) {
+            (None, false) => rows.seek_to_first(),
+            (None, true) => rows.seek_to_last(),
+            (Some(key), false) => rows.seek(key),
+            (Some(key), true) => rows.seek_for_prev(key),
         }
         for _ in 0..walk.limit {
             let Some(key) = rows.key() else { break };
