@@ -49,7 +49,7 @@ impl<const BLOBS: bool> Engine for Rocks<BLOBS> {
                         None => batch.delete(key),
                     }
                 }
-                self.db.write_opt(&batch, &self.write)?;
+                self.db.write_opt(batch, &self.write)?;
             }
         }
         Ok(())
