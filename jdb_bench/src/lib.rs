@@ -3,6 +3,8 @@
 //! - `cargo bench -p jdb_bench`: small operations, many times (`benches/`).
 //! - `cargo run --release -p jdb_bench --example NAME`: whole workloads with figures that a benchmark's loop cannot give
 //!   (`examples/`): bytes written per byte put, time to reopen after a kill, one part against another.
+//! - `cargo run --release -p jdb_bench --bin peers -- --help`: jdb beside other databases (`src/bin/peers`); `--quick` is
+//!   part of `cargo bench`.
 //!
 //! Times on a shared machine are noise around the truth: figures are medians, alternatives are measured in alternating
 //! rounds of one run, and counters (bytes, operations, CPU time) stand beside every time.

@@ -47,15 +47,16 @@ impl Usage {
     }
 }
 
-/// CPU time of this process, in user and kernel mode.
+/// CPU time of this process, in user and kernel mode, of threads that have ended too.
+#[cfg(target_os = "linux")]
 fn cpu_time() -> Duration {
-    // Of each thread: nanoseconds on a CPU, nanoseconds waiting for one, slices.
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let nanos = tasks.filter_map(|task| {
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanos.sum())
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cpu_time() -> Duration {
+    Duration::ZERO
 }
 
 /// `major:minor` of the device that holds `dir`.
