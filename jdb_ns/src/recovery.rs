@@ -96,6 +96,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         secret,
         shard: u32::from(index),
         segment_len,
+        lengthen: true,
         recovery,
         read_only: settings.read_only,
         handles: handles.clone(),

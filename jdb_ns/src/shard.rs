@@ -422,6 +422,7 @@ impl Shard {
             // Best effort, both: they only let later damage be told from a torn tail.
             drop(self.note_synced().await);
             drop(self.log.mark().await);
+            self.log.seal_now().await;
         }
         self.stop();
         while self.tasks.get() > 0 {

@@ -26,6 +26,9 @@ use jdb_io::{File, Held, Mode};
 pub const BATCH_RECORDS_LEN_MAX: u64 = 3 << 30;
 /// Capacity of the group buffer that is kept for the next append.
 const BUFFER_KEPT: usize = 2 << 20;
+/// How far the length of a segment's file goes beyond its records, in bytes: as far as they reach, within these.
+const AHEAD_LEN_MIN: u64 = 64 << 10;
+const AHEAD_LEN_MAX: u64 = 1 << 20;
 
 /// The segment that records are appended to.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,8 @@ pub(crate) struct Active {
     pub(crate) number: u32,
     pub(crate) offset: u32,
     pub(crate) records: u32,
+    /// Length in bytes that its file has been given ahead of the records; 0 for none.
+    pub(crate) file_len: u64,
 }
 
 /// Where an operation went.
@@ -177,6 +182,8 @@ impl ValueLog {
     /// files. Dropping the future leaves it as it was.
     pub async fn seal_now(&self) -> LogPos {
         let _turn = self.writing.take().await;
+        let active = self.state.borrow_mut().active.take();
+        self.cut_to_end(active).await;
         let mut state = self.state.borrow_mut();
         state.active = None;
         state.seal_behind = false;
@@ -202,10 +209,10 @@ impl ValueLog {
     ) -> Result<Plan<'_>> {
         self.remove_given_up().await;
         // Taken out: whatever happens from here to the end of the write, nothing more goes to this place.
-        let active = self.state.borrow_mut().active.take();
+        let before = self.state.borrow_mut().active.take();
         let first_batch = batches.get(first).copied().unwrap_or_default();
         let (under_way, active, header, file) =
-            match active.filter(|_| !self.needs_segment(active, first_batch)) {
+            match before.filter(|_| !self.needs_segment(before, first_batch)) {
                 Some(active) => {
                     let under_way = UnderWay::begin(self, active.number, false);
                     let file = self.state.borrow().segments.get(&active.number).and_then(|s| s.file.clone());
@@ -215,14 +222,17 @@ impl ValueLog {
                     let number = next_number();
                     let header = self.next_header(number).inspect_err(|_| {
                         // Nothing names this segment's end: what fits may still go there.
-                        self.state.borrow_mut().active = active;
+                        self.state.borrow_mut().active = before;
                     })?;
                     let opened = self.disk.open(&self.path(number), Mode::CreateNew).await;
                     let file = opened.inspect_err(|_| self.state.borrow_mut().stats.writes_failed += 1)?;
-                    let active = Active { number, offset: FIRST_RECORD, records: 0 };
+                    let active = Active { number, offset: FIRST_RECORD, records: 0, file_len: 0 };
                     (UnderWay::begin(self, number, true), active, Some(header), Some(file))
                 }
             };
+        if header.is_some() {
+            self.cut_to_end(before).await;
+        }
         let file = match file {
             Some(file) => file,
             None => self.disk.open(&self.path(active.number), Mode::ReadWrite).await?,
@@ -284,7 +294,7 @@ impl ValueLog {
 
     /// Writes what was planned and makes it part of the log.
     async fn write(&self, plan: Plan<'_>, batches: &[&[Op]]) -> Result<Appended> {
-        let Plan { under_way, active, file, header, base, batches: taken, len } = plan;
+        let Plan { under_way, mut active, file, header, base, batches: taken, len } = plan;
         let seed = segment_seed(&self.config.secret, self.config.shard, active.number);
         let mut buffer = self.config.buffer.take();
         buffer.clear();
@@ -298,6 +308,7 @@ impl ValueLog {
         let placed = self.encode_batches(&mut buffer, seed, active.number, file_offset, base, ops).await;
         let filled_len = buffer.len() as u64;
         self.tell_observer(batches.iter().take(taken), &placed);
+        active.file_len = self.lengthen(&file, active.file_len, file_offset + filled_len).await;
         let (result, buffer) = file.write_at(file_offset, buffer).await;
         // Another shard may have put one back meanwhile.
         let kept = self.config.buffer.borrow().capacity();
@@ -327,6 +338,7 @@ impl ValueLog {
             state.stats.segments_begun += 1;
             let seq_min = first.unwrap_or(last);
             let segment = Segment {
+                seed,
                 end: end.offset,
                 pred: header.pred,
                 pred_last_seq: header.pred_last_seq,
@@ -351,6 +363,36 @@ impl ValueLog {
         state.stats.records += u64::from(count);
         state.stats.appended_len += filled_len;
         Ok(Appended { batches: taken, end, placed })
+    }
+
+    /// Gives a segment's file a length beyond `end`, so that the syncs of the next writes find it as it is and the file system
+    /// has nothing to note but the data; returns the length. Best effort: the write itself makes the file longer, too.
+    async fn lengthen(&self, file: &File, file_len: u64, end: u64) -> u64 {
+        let max = self.config.segment_len.min(SEGMENT_LEN_MAX);
+        let ahead = end.clamp(AHEAD_LEN_MIN, AHEAD_LEN_MAX);
+        let wanted = (end + ahead).min(max);
+        if !self.config.lengthen || end <= file_len || wanted <= end {
+            return file_len;
+        }
+        match file.set_len(wanted).await {
+            Ok(()) => wanted,
+            // Not again in this segment.
+            Err(_) => u64::MAX,
+        }
+    }
+
+    /// Takes back what [`ValueLog::lengthen`] has given a segment that nothing is appended to any more. Best effort: what lies
+    /// behind a segment's end does not exist.
+    async fn cut_to_end(&self, active: Option<Active>) {
+        let Some(Active { number, offset, file_len, .. }) = active.filter(|active| active.file_len > 0)
+        else {
+            return;
+        };
+        let end = LogPos::new(number, offset).byte_offset();
+        let file = self.state.borrow().segments.get(&number).and_then(|segment| segment.file.clone());
+        if let Some(file) = file.filter(|_| file_len > end) {
+            drop(file.set_len(end).await);
+        }
     }
 
     /// Removes the files of new segments that did not become part of the log. Best effort: no header ever names them.
@@ -425,7 +467,7 @@ fn check_limits(batch: &[Op]) -> Result<()> {
 async fn encode_in_steps(buffer: &mut Vec<u8>, seed: Seed, at: u64, fields: Fields, op: &Op) {
     let begin = buffer.len();
     // The checksum of header and key, from which that of the value goes on.
-    let mut header = encode_header(seed, at, fields, &op.key, op.value.len(), |sum| sum);
+    let mut header = encode_header(seed, at, fields, &op.key, op.value.len());
     let [a, b, c, d, ..] = header;
     let mut sum = u32::from_le_bytes([a, b, c, d]);
     buffer.extend_from_slice(&header);

@@ -14,9 +14,10 @@ use crate::layout::FIRST_RECORD;
 use crate::pos::{Links, LogPos};
 use crate::record::Record;
 use crate::replay::{Found, recover};
-use crate::segment::segment_path;
+use crate::segment::{segment_path, segment_seed};
 use crate::tail::{Piece, pieces};
 use jdb_base::SeqNo;
+use jdb_base::checksum::Seed;
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Turns;
 use jdb_io::{Disk, File, Handles, Held, Mode, Names};
@@ -51,6 +52,9 @@ pub struct LogConfig {
     pub shard: u32,
     /// Length in bytes at which a segment is full, at most 8 GiB. A single longer batch makes a longer one.
     pub segment_len: u64,
+    /// Gives the file of the open segment a length ahead of its records, 64 KiB to 1 MiB of zeros that take no room, so that a
+    /// sync has less to write: where the length stays as it is the file system need not note it each time.
+    pub lengthen: bool,
     /// What to do at proven damage.
     pub recovery: Recovery,
     /// Where files opened for reading have their places; one for all shards of a database.
@@ -64,7 +68,7 @@ pub struct LogConfig {
 }
 
 impl Default for LogConfig {
-    /// Segments of 16 MiB, at most 64 open files, in the current directory, of shard 0, with a secret of zeros, for writing.
+    /// Segments of 16 MiB as long as their records, at most 64 open files, in the current directory, of shard 0, with a secret of zeros, for writing.
     fn default() -> Self {
         Self {
             dir: PathBuf::new(),
@@ -72,6 +76,7 @@ impl Default for LogConfig {
             secret: [0; 16],
             shard: 0,
             segment_len: 16 << 20,
+            lengthen: false,
             recovery: Recovery::Strict,
             handles: Rc::new(Handles::new(64, usize::MAX)),
             buffer: Rc::default(),
@@ -183,6 +188,8 @@ pub struct LogStats {
 /// A segment in memory.
 #[derive(Debug)]
 pub(crate) struct Segment {
+    /// Where the checksums in it start.
+    pub(crate) seed: Seed,
     pub(crate) end: u32,
     pub(crate) pred: LogPos,
     pub(crate) pred_last_seq: SeqNo,
@@ -291,6 +298,7 @@ impl ValueLog {
             segments.insert(
                 number,
                 Segment {
+                    seed: segment_seed(&config.secret, config.shard, number),
                     end,
                     pred,
                     pred_last_seq,
@@ -305,6 +313,7 @@ impl ValueLog {
         for link in &found.chain {
             let (seq_min, seq_max) = (link.pred_last_seq.plus(1), link.seq_max);
             segments.entry(link.number).and_modify(|segment| segment.end = link.end).or_insert(Segment {
+                seed: segment_seed(&config.secret, config.shard, link.number),
                 end: link.end,
                 pred: link.pred,
                 pred_last_seq: link.pred_last_seq,
@@ -316,8 +325,10 @@ impl ValueLog {
             });
         }
         let links = segments.iter().map(|(&number, segment)| (number, segment.pred)).collect();
-        let active = (planted(Plant::AppendToOldSegment) && segments.contains_key(&found.end.segment))
-            .then_some(Active { number: found.end.segment, offset: found.end.offset, records: 1 });
+        let active =
+            (planted(Plant::AppendToOldSegment) && segments.contains_key(&found.end.segment)).then_some(
+                Active { number: found.end.segment, offset: found.end.offset, records: 1, file_len: 0 },
+            );
         let state = State {
             segments,
             links,

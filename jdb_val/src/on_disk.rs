@@ -1,5 +1,6 @@
 //! The value log on the simulated disk.
 
+mod ahead;
 mod basics;
 mod cuts;
 mod damage;

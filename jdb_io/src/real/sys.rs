@@ -20,7 +20,7 @@ pub(crate) fn read_ready(file: &File, offset: u64, data: &mut Vec<u8>, len: usiz
         let part = libc::iovec { iov_base: data.spare_capacity_mut().as_mut_ptr().cast(), iov_len: room };
         // SAFETY: `part` is one vector of `room` bytes of spare capacity that nobody else looks at; the call is over
         // when it returns.
-        let count = unsafe { libc::preadv64v2(file.as_raw_fd(), &part, 1, at as _, libc::RWF_NOWAIT) };
+        let count = unsafe { preadv2(file.as_raw_fd(), &part, at) };
         match count {
             // Linux 5.9 and 5.10 may say 0 without being at the end, so ask.
             0 => return file.metadata().is_ok_and(|meta| meta.len() <= at),
@@ -32,6 +32,20 @@ pub(crate) fn read_ready(file: &File, offset: u64, data: &mut Vec<u8>, len: usiz
         }
     }
     true
+}
+
+/// `preadv2` of one vector with `RWF_NOWAIT`, without the C library: there it is a place where a thread may be cancelled, which
+/// costs a tenth of what a read in the page cache costs.
+///
+/// # Safety
+/// `part` is memory that the kernel may write.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+unsafe fn preadv2(fd: std::os::fd::RawFd, part: &libc::iovec, at: u64) -> libc::c_long {
+    let vectors: *const libc::iovec = part;
+    // Offsets are passed in two halves; where a register holds all of it the upper one says nothing.
+    let (low, high) = (at as libc::c_long, (at >> 32) as libc::c_long);
+    // SAFETY: the caller's promise; the arguments are those of preadv2(2).
+    unsafe { libc::syscall(libc::SYS_preadv2, fd, vectors, 1 as libc::c_long, low, high, libc::RWF_NOWAIT) }
 }
 
 /// Nothing is known about the page cache here.

@@ -119,8 +119,26 @@ fn lengths_from_disk_allocate_nothing_and_do_not_overflow() {
 fn a_value_may_be_summed_in_steps() {
     let value = vec![9; 1000];
     let whole = bytes_of(b"key", &value);
-    let header = encode_header(seed(), OFFSET, fields(RecordKind::Put), b"key", value.len(), |start| {
-        value.chunks(256).fold(start, |sum, chunk| crc32(sum, &[chunk]))
-    });
-    assert_eq!(header, whole[..RECORD_HEADER_LEN]);
+    let header = encode_header(seed(), OFFSET, fields(RecordKind::Put), b"key", value.len());
+    let (sum, rest) = header.split_first_chunk().unwrap();
+    let sum = value.chunks(256).fold(u32::from_le_bytes(*sum), |sum, chunk| crc32(sum, &[chunk]));
+    assert_eq!((sum.to_le_bytes(), rest), (whole[..4].try_into().unwrap(), &whole[4..RECORD_HEADER_LEN]));
+}
+
+#[test]
+fn a_whole_record_is_one_of_exactly_its_length_in_its_place() {
+    let value = vec![9; 1000];
+    let bytes = bytes_of(b"key", &value);
+    let len = RECORD_HEADER_LEN + 3 + 1000;
+    assert_eq!(Head::of_whole(&bytes[..len], seed(), OFFSET).unwrap().val_len(), 1000);
+    for (from, to, offset) in
+        [(0, len - 1, OFFSET), (0, len + 1, OFFSET), (0, 31, OFFSET), (0, len, OFFSET + 8)]
+    {
+        assert!(Head::of_whole(&bytes[from..to], seed(), offset).is_none(), "{from}..{to} at {offset}");
+    }
+    for bit in 0..len * 8 {
+        let mut bytes = bytes.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(Head::of_whole(&bytes[..len], seed(), OFFSET).is_none(), "bit {bit}");
+    }
 }
