@@ -16,6 +16,9 @@ pub struct VerifyReport {
     pub segments: u64,
     /// Records in them.
     pub records: u64,
+    /// Segments whose footer, an index that can be made again from their records, is bad: one that was being written when the
+    /// power failed. No damage.
+    pub footers_bad: u64,
     /// Bytes of tables and segments.
     pub len: u64,
     /// What is wrong, each with its file and place; the first thousand findings.
@@ -32,13 +35,14 @@ impl VerifyReport {
             values,
             segments,
             records,
+            footers_bad,
             len,
             damage,
             damage_count,
             ..
         } = report;
         let damage = damage.into_iter().map(Error::from).collect();
-        Self { tables, entries, values, segments, records, len, damage, damage_count }
+        Self { tables, entries, values, segments, records, footers_bad, len, damage, damage_count }
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn verify(globals: &Globals) -> Result<()> {
         out.line(json!({
             "tables": report.tables, "entries": report.entries, "values": report.values, "segments": report.segments,
             "records": report.records, "len": report.len, "damage": damage, "damage_count": report.damage_count,
+            "footers_bad": report.footers_bad,
         }))?;
     } else {
         for line in &damage {

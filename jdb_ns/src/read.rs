@@ -82,16 +82,19 @@ impl Shard {
         let mut values = Vec::with_capacity(keys.len());
         let mut led = Vec::new();
         let mut first_error = Ok(());
-        let mut view = None::<(NsId, View)>;
+        let views = self.views_at(keys, seq);
+        let mut views_left = views.as_slice();
         let look = |i: usize| {
             let &Key { slot, ns, key } = keys.get(i)?;
-            if view.as_ref().is_none_or(|(of, _)| *of != ns) {
-                view = Some((ns, self.view_at(ns, seq)));
+            if let [_, rest @ ..] = views_left
+                && rest.first().is_some_and(|(first, _)| *first == i)
+            {
+                views_left = rest;
             }
-            let (_, view) = view.clone()?;
+            let (_, view) = views_left.first()?;
             let key = key::engine_key(ns, key);
             Some(async move {
-                let found = find_in(&view, &key).await;
+                let found = find_in(view, &key).await;
                 (slot, key, found)
             })
         };
@@ -117,6 +120,21 @@ impl Shard {
             values.push((led.slot, value?));
         }
         Ok(values)
+    }
+}
+
+impl Shard {
+    /// What a read of these keys sees, all taken in this one step: the place of the first key of each row of keys of one
+    /// namespace, and its view. What is taken later may lack entries that this sequence sees.
+    fn views_at(&self, keys: &[Key<'_>], seq: SeqNo) -> Vec<(usize, View)> {
+        let mut views: Vec<(usize, View)> = Vec::new();
+        let mut last = None;
+        for (i, key) in keys.iter().enumerate() {
+            if last.replace(key.ns) != Some(key.ns) {
+                views.push((i, self.view_at(key.ns, seq)));
+            }
+        }
+        views
     }
 }
 

@@ -185,8 +185,9 @@ impl Shard {
         report: &mut SalvageReport,
         progress: &mut dyn FnMut(u64),
     ) -> Result<()> {
-        let version = self.tree.version();
-        let visible = self.visible.get();
+        // All of one moment: what drops hide has to be what they hid from this Version.
+        let (version, visible, drops) =
+            (self.tree.version(), self.visible.get(), self.drops.borrow().clone());
         let mut sources: Vec<Source> =
             version.memtables.iter().map(|memtable| Source::Memtable(memtable.cursor())).collect();
         for table in version.tables() {
@@ -219,7 +220,7 @@ impl Shard {
             let mut rest = &key[..];
             let Some(ns) = NsId::take(&mut rest) else { continue };
             if hidden.as_ref().is_none_or(|(of, _)| *of != ns) {
-                hidden = Some((ns, self.drops.borrow().hidden(ns, visible)));
+                hidden = Some((ns, drops.hidden(ns, visible)));
             }
             if hidden.as_ref().is_some_and(|(_, hidden)| hidden.hides(seq)) {
                 continue;

@@ -179,7 +179,7 @@ impl ValueLog {
     }
 
     /// Closes the open segment when no write is under way, and gives the end of the log: what is appended later goes to other
-    /// files. Dropping the future leaves it as it was.
+    /// files. Dropping the future leaves the segment closed or open, nothing in between.
     pub async fn seal_now(&self) -> LogPos {
         let _turn = self.writing.take().await;
         let active = self.state.borrow_mut().active.take();
@@ -369,7 +369,7 @@ impl ValueLog {
     /// has nothing to note but the data; returns the length. Best effort: the write itself makes the file longer, too.
     async fn lengthen(&self, file: &File, file_len: u64, end: u64) -> u64 {
         let max = self.config.segment_len.min(SEGMENT_LEN_MAX);
-        let ahead = end.clamp(AHEAD_LEN_MIN, AHEAD_LEN_MAX);
+        let ahead = end.clamp(AHEAD_LEN_MIN.min(max / 8), AHEAD_LEN_MAX);
         let wanted = (end + ahead).min(max);
         if !self.config.lengthen || end <= file_len || wanted <= end {
             return file_len;

@@ -126,7 +126,7 @@ pub fn check_image(image: &SimDisk, world: &World, after: After, depth: Depth, s
     }
     let settled = world.oracle.borrow().settle(contents.clone());
     if depth == Depth::Reopen {
-        let again = look(image, &looker).map_err(|v| v.at("image opened again"))?;
+        let again = look_closely(image, &looker).map_err(|v| v.at("image opened again"))?;
         settled.check(&again, After::PowerCut).map_err(|v| v.at("image opened again"))?;
         return Ok(contents);
     }
@@ -144,7 +144,8 @@ pub fn check_image(image: &SimDisk, world: &World, after: After, depth: Depth, s
             }
             client.catch_up(&db).await?;
             let contents = read_sound(&db, &lively.spec).await?;
-            lively.oracle.borrow().check(&contents, After::Kill).map_err(|v| v.at("after 100 more puts"))
+            lively.oracle.borrow().check(&contents, After::Kill).map_err(|v| v.at("after 100 more puts"))?;
+            verify(&db).await
         }
     };
     machine::block_on(image, &lively, main)?.map_err(|v| v.at("100 more puts"))?;
@@ -176,11 +177,24 @@ pub fn looker(world: &World) -> Rc<World> {
 /// # Errors
 /// An error of the engine, or a commit that was written meanwhile.
 pub fn look(image: &SimDisk, looker: &Rc<World>) -> Check<Contents> {
+    look_and(image, looker, false)
+}
+
+/// As [`look`]; whole files are checked too, whatever reads of rows leave out.
+fn look_closely(image: &SimDisk, looker: &Rc<World>) -> Check<Contents> {
+    look_and(image, looker, true)
+}
+
+fn look_and(image: &SimDisk, looker: &Rc<World>, closely: bool) -> Check<Contents> {
     let main = {
         let (disk, world) = (Disk::sim(image), Rc::clone(looker));
         async move {
             let db = open(&disk, &world).await.map_err(|e| unexpected("open", &e))?;
-            read_sound(&db, &world.spec).await
+            let contents = read_sound(&db, &world.spec).await?;
+            if closely {
+                verify(&db).await?;
+            }
+            Ok(contents)
         }
     };
     let before = looker.oracle.borrow().submitted_count();
@@ -189,6 +203,15 @@ pub fn look(image: &SimDisk, looker: &Rc<World>) -> Check<Contents> {
         return Err(Violation("opening and reading wrote a commit".into()));
     }
     Ok(contents)
+}
+
+/// No file is damaged, and live bytes are what the MANIFEST counts.
+async fn verify(db: &Db) -> Check {
+    let report = db.verify(|_| ()).await.map_err(|e| unexpected("verify", &e))?;
+    match report.damage.first() {
+        None => Ok(()),
+        Some(error) => Err(Violation(format!("verify found damage: {}", show_error(error)))),
+    }
 }
 
 /// An error where none may be.

@@ -120,8 +120,8 @@ impl Counts {
     }
 }
 
-/// The engine never cuts or lengthens a file, and after a power cut there is no page cache.
-const NO_OCCASION: [&str; 3] = ["caches_evicted", "set_lens_kept", "set_lens_lost"];
+/// After a power cut there is no page cache.
+const NO_OCCASION: [&str; 1] = ["caches_evicted"];
 /// A lost removal whose blocks are lost too; two changes of names of which the older is lost.
 const ON_TOP: [&str; 2] = ["removed_blocks_lost", "names_reordered"];
 

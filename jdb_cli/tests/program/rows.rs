@@ -118,7 +118,7 @@ fn json_has_a_shape() {
     assert_eq!((&stat["tables"], stat["shards"].as_array().unwrap().len()), (&json!(1), 8));
     assert_eq!(keys(&stat["levels"][0]), "len tables");
     let verify = place.json(&["verify"]);
-    assert_eq!(keys(&verify), "damage damage_count entries len records segments tables values");
+    assert_eq!(keys(&verify), "damage damage_count entries footers_bad len records segments tables values");
     assert_eq!(keys(&place.json(&["backup", "copy"])), "copied copied_len len linked");
     assert_eq!(keys(&place.json(&["salvage", "saved"])), "damage damage_count len lost_values rows");
     assert_eq!(keys(&place.json(&["drop", "--ns", "1", "--yes"])), "seq");
