@@ -9,7 +9,7 @@ use crate::write::{Write, WriteMany};
 use bytes::Bytes;
 use jdb_base::NsId;
 use jdb_io::Disk;
-use jdb_ns::{BackupReport, Durability, FileKind, Manager, Progress, Stats, put_op};
+use jdb_ns::{BackupReport, CollectReport, Durability, FileKind, Manager, Progress, Stats, put_op};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -178,7 +178,31 @@ impl Db {
         Ok(self.inner.manager.compact().await?)
     }
 
-    /// Waits until nothing is left to be flushed or merged: what is due is done by itself, and this tells when. The active
+    /// Merges all tables, so that it is known which values are dead, then collects the garbage of the log: what is live in files
+    /// that hold more than a fiftieth of garbage moves together, and these files are removed. Garbage is collected by itself when
+    /// it passes [`Options::max_garbage`]; this is for who wants the room now.
+    ///
+    /// A file that a read under way or an idle scan still holds is removed later. Dropping the future leaves the work going on.
+    ///
+    /// Cost: that of [`Db::compact`]; reads the files that are collected, writes what is live in them.
+    ///
+    /// ```
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = jdb::open(dir.path().join("db")).await?;
+    /// let report = db.collect().await?;
+    /// println!("{} bytes before, {} after", report.before_len, report.after_len);
+    /// # db.close().await }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Db::compact`]; [`Corrupt`](crate::ErrorKind::Corrupt) when a live value cannot be read: its file stays, and what
+    /// else is due goes on being collected.
+    pub async fn collect(&self) -> Result<CollectReport> {
+        Ok(self.inner.manager.collect().await?)
+    }
+
+    /// Waits until nothing is left to be flushed, merged or collected: what is due is done by itself, and this tells when. The active
     /// memtables stay as they are.
     ///
     /// # Errors

@@ -64,8 +64,8 @@ pub use jdb_base::key::{KEY_LEN_MAX, VALUE_LEN_MAX};
 pub use jdb_base::{Class, NsId, SeqNo};
 pub use jdb_io::{Counters, Driver, RuntimeConfig, runtime};
 pub use jdb_ns::{
-    BackupReport, DUMP_LEN_MAX, Durability, Expected, FileKind, Progress, Recovery, ShardStats, Stats,
-    StepStats,
+    BackupReport, CollectReport, DUMP_LEN_MAX, Durability, Expected, FileKind, Progress, Recovery,
+    ShardStats, Stats, StepStats,
 };
 pub use listing::Namespaces;
 pub use namespace::Namespace;

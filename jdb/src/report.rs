@@ -16,10 +16,12 @@ pub struct VerifyReport {
     pub segments: u64,
     /// Records in them.
     pub records: u64,
+    /// Packs: files of values that collections moved.
+    pub packs: u64,
     /// Segments whose footer, an index that can be made again from their records, is bad: one that was being written when the
     /// power failed. No damage.
     pub footers_bad: u64,
-    /// Bytes of tables and segments.
+    /// Bytes of tables, segments and packs.
     pub len: u64,
     /// What is wrong, each with its file and place; the first thousand findings.
     pub damage: Vec<Error>,
@@ -35,6 +37,7 @@ impl VerifyReport {
             values,
             segments,
             records,
+            packs,
             footers_bad,
             len,
             damage,
@@ -42,7 +45,7 @@ impl VerifyReport {
             ..
         } = report;
         let damage = damage.into_iter().map(Error::from).collect();
-        Self { tables, entries, values, segments, records, footers_bad, len, damage, damage_count }
+        Self { tables, entries, values, segments, records, packs, footers_bad, len, damage, damage_count }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `drop`, `compact`, `verify`, `salvage`, `backup`: what concerns a database as a whole.
+//! `drop`, `compact`, `collect`, `verify`, `salvage`, `backup`: what concerns a database as a whole.
 
 use crate::error::{Error, Result};
 use crate::out::{Out, good, say};
@@ -63,6 +63,30 @@ pub(crate) fn compact(globals: &Globals) -> Result<()> {
     })
 }
 
+/// Runs `jdb collect`: compacts, then gives back the room of values that nobody sees.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) fn collect(globals: &Globals) -> Result<()> {
+    crate::block_on(async {
+        let db = globals.open_to_write().await?;
+        let bar = Bar::spinner("collect");
+        let report = db.collect().await?;
+        drop(bar);
+        db.close().await?;
+        if globals.json {
+            return say_json(&json!({
+                "log_len_before": report.before_len, "log_len": report.after_len, "moved_len": report.moved_len,
+                "freed_len": report.freed_len,
+            }));
+        }
+        say(format_args!(
+            "log: {} bytes before, {} now; {} bytes written",
+            report.before_len, report.after_len, report.moved_len,
+        ))
+    })
+}
+
 /// Runs `jdb verify`: reads and checks every byte.
 ///
 /// # Errors
@@ -82,15 +106,21 @@ pub(crate) fn verify(globals: &Globals) -> Result<()> {
         out.line(json!({
             "tables": report.tables, "entries": report.entries, "values": report.values, "segments": report.segments,
             "records": report.records, "len": report.len, "damage": damage, "damage_count": report.damage_count,
-            "footers_bad": report.footers_bad,
+            "packs": report.packs, "footers_bad": report.footers_bad,
         }))?;
     } else {
         for line in &damage {
             out.line(format_args!("damaged: {line}"))?;
         }
         out.line(format_args!(
-            "{} tables with {} entries, {} values, {} segments with {} records: {} bytes read",
-            report.tables, report.entries, report.values, report.segments, report.records, report.len,
+            "{} tables with {} entries, {} values, {} segments with {} records, {} packs: {} bytes read",
+            report.tables,
+            report.entries,
+            report.values,
+            report.segments,
+            report.records,
+            report.packs,
+            report.len,
         ))?;
         if report.damage_count == 0 {
             out.line(good("all is sound"))?;

@@ -137,6 +137,7 @@ fn database(globals: &Globals, stats: &Stats) -> Result<()> {
     let of = |figure: fn(&ShardStats) -> u64| stats.shards.iter().map(figure).sum::<u64>();
     let (tables, segments) =
         (of(|shard| shard.tables.iter().sum::<usize>() as u64), of(|shard| shard.segments));
+    let packs = of(|shard| shard.packs as u64);
     let (unflushed, drops) = (of(|shard| shard.unflushed_len), of(|shard| shard.drops as u64));
     let levels = levels(stats);
     if globals.json {
@@ -147,11 +148,12 @@ fn database(globals: &Globals, stats: &Stats) -> Result<()> {
                 "last_seq": shard.last_seq.get(), "tables": shard.tables, "level_len": shard.level_len,
                 "table_len": shard.table_len, "segments": shard.segments, "log_len": shard.log_len,
                 "live_len": shard.live_len, "unflushed_len": shard.unflushed_len, "drops": shard.drops,
-                "stopped": shard.stopped,
+                "packs": shard.packs, "pack_len": shard.pack_len, "stopped": shard.stopped,
             })
         });
         return say_json(&json!({
-            "tables": tables, "table_len": stats.table_len(), "segments": segments, "log_len": stats.log_len(),
+            "tables": tables, "table_len": stats.table_len(), "segments": segments, "packs": packs,
+            "log_len": stats.log_len(),
             "live_len": stats.live_len(), "unflushed_len": unflushed, "drops": drops, "levels": levels,
             "memtable_len": stats.memtable_len, "driver": format!("{:?}", stats.driver),
             "shards": shards.collect::<Vec<_>>(),
@@ -162,7 +164,8 @@ fn database(globals: &Globals, stats: &Stats) -> Result<()> {
         ("tables", tables.to_string()),
         ("bytes of tables", stats.table_len().to_string()),
         ("segments of the log", segments.to_string()),
-        ("bytes of the log", stats.log_len().to_string()),
+        ("packs of collected values", packs.to_string()),
+        ("bytes of the log and its packs", stats.log_len().to_string()),
         ("of them values that are visible, at most", stats.live_len().to_string()),
         ("log that is in no table yet", unflushed.to_string()),
         ("drops that wait for compaction", drops.to_string()),

@@ -74,6 +74,8 @@ enum Command {
     Drop(care::DropArgs),
     /// Flush, and write tables anew without what nobody sees.
     Compact,
+    /// Compact, then give back the room of overwritten and deleted values.
+    Collect,
     /// Read and check everything.
     Verify,
     /// Copy what is sound out of a damaged database.
@@ -145,6 +147,7 @@ fn main() -> ExitCode {
         Command::Stat => inspect::stat(globals),
         Command::Drop(args) => care::drop_ns(globals, args),
         Command::Compact => care::compact(globals),
+        Command::Collect => care::collect(globals),
         Command::Verify => care::verify(globals),
         Command::Salvage(args) => care::salvage(globals, args),
         Command::Backup(args) => care::backup(globals, args),

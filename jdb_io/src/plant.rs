@@ -110,6 +110,18 @@ plants! {
     RemoveBeforeManifest,
     /// A snapshot is no read point.
     ForgetReadPoint,
+    /// The files of collected segments are removed before the MANIFEST record that lets them go.
+    RemoveCollectedEarly,
+    /// A collection takes a record for live when it is the newest of its key, not when the index holds exactly it.
+    TrustNewest,
+    /// The segment in which replay starts may be collected.
+    VictimAtReplay,
+    /// The homes of collected segments are forgotten when the database is opened.
+    ForgetHomes,
+    /// A flush counts the live bytes of its table twice.
+    CountLiveTwice,
+    /// Collected files are removed although a read that began before may still want them.
+    RemovePinned,
     /// A filter is built before keys that came twice are made one.
     FilterBeforeDedup,
 }

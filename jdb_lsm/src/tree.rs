@@ -5,7 +5,7 @@ use crate::table::Table;
 use crate::version::Version;
 use jdb_mem::Memtable;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Holds the newest [`Version`]. Whoever reads pins one by cloning its `Rc`.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Tree {
     /// A tree over these levels (level 0 from new to old), with one empty memtable.
     #[must_use]
     pub fn new(levels: Vec<Vec<Rc<Table>>>) -> Self {
-        let version = Version { memtables: vec![Rc::default()], levels };
+        let version = Version { memtables: vec![Rc::default()], levels, epoch: Rc::default() };
         Self { version: RefCell::new(Rc::new(version)), retired: RefCell::default() }
     }
 
@@ -112,6 +112,15 @@ impl Tree {
     #[must_use]
     pub fn retired_count(&self) -> usize {
         self.retired.borrow().len()
+    }
+
+    /// Begins an epoch: returns what lives as long as anybody holds a Version from before this call. Who takes away what those
+    /// Versions lead to, files that the tree knows nothing of, waits until it is dead.
+    #[must_use]
+    pub fn begin_epoch(&self) -> Weak<()> {
+        let before = Rc::downgrade(&self.version.borrow().epoch);
+        self.replace(|version| version.epoch = Rc::default());
+        before
     }
 
     fn replace(&self, change: impl FnOnce(&mut Version)) {

@@ -24,6 +24,8 @@ pub struct Version {
     pub memtables: Vec<Rc<Memtable>>,
     /// Level 0 from new to old, deeper ones by key.
     pub levels: Vec<Vec<Rc<Table>>>,
+    /// Shared by all Versions between two calls of [`Tree::begin_epoch`](crate::Tree::begin_epoch).
+    pub(crate) epoch: Rc<()>,
 }
 
 /// What an entry holds.
@@ -59,6 +61,14 @@ impl Version {
                 return Ok(Some(found));
             }
         }
+        self.get_in_tables(key, seq, hidden).await
+    }
+
+    /// As [`Version::get`], of what is in tables alone.
+    ///
+    /// # Errors
+    /// As [`Version::get`].
+    pub async fn get_in_tables(&self, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
         let Some((newest, deeper)) = self.levels.split_first() else { return Ok(None) };
         let covering = newest.iter().filter(|table| table.covers(key));
         let deeper = deeper.iter().filter_map(|tables| level::find(tables, key));

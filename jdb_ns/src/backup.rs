@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! mark "incomplete" -> per shard, under its MANIFEST's lock:
-//!     log sealed and synced -> tables, sealed segments linked (copied across file systems)
+//!     log sealed and synced -> tables, packs, sealed segments linked (copied across file systems)
 //!                           -> segments that no table covers yet copied to their ends -> a MANIFEST of its own
 //! -> superblock with a new history id -> mark removed
 //! ```
 //!
 //! Invariants
-//! - What is linked is never written again by either database: tables, and segments that the MANIFEST names as sealed. What
+//! - What is linked is never written again by either database: tables, packs, and segments that the MANIFEST names as sealed. What
 //!   recovery may write again, the unflushed log, is copied.
 //! - The superblock is written last: a directory without one is not a database, and the mark keeps it from becoming one.
 
@@ -94,11 +94,13 @@ impl Shard {
         };
         let sealed = state.segments.keys().map(|&number| FileName::Segment(number));
         let tables = state.tables.keys().map(|&number| FileName::Table(number));
-        for name in sealed.chain(tables) {
+        let packs = state.packs.keys().map(|&number| FileName::Pack(number));
+        for name in sealed.chain(tables).chain(packs) {
             self.link(name, to, report).await?;
         }
         for segment in self.log.chain() {
-            if !state.segments.contains_key(&segment.number) && segment.number <= end.segment {
+            let unflushed = state.replay_from.segment..=end.segment;
+            if !state.segments.contains_key(&segment.number) && unflushed.contains(&segment.number) {
                 let len = jdb_val::LogPos::new(segment.number, segment.end).byte_offset();
                 let name = FileName::Segment(segment.number);
                 copy(&self.disk, &name.path(&self.dir), &name.path(to), Some(len), report).await?;

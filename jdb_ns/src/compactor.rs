@@ -98,7 +98,7 @@ impl Shard {
     }
 
     /// Whether the tasks are to end.
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.stopping.get() || self.poison.borrow().is_some()
     }
 

@@ -23,7 +23,7 @@ pub enum FileKind {
     Superblock,
     /// `MANIFEST` of a shard, where it lies.
     Manifest,
-    /// `NNNNNNNN.sst`, anywhere.
+    /// `NNNNNNNN.sst` or `NNNNNNNN.pack`, anywhere.
     Table,
     /// `NNNNNNNN.log`, where it lies.
     Segment,

@@ -196,14 +196,16 @@ impl Shard {
                 .iter()
                 .map(|(&origin, live)| LiveDelta {
                     origin,
-                    delta: i64::try_from(live.len).unwrap_or(i64::MAX),
+                    delta: i64::try_from(live.len).unwrap_or(i64::MAX)
+                        * if planted(Plant::CountLiveTwice) { 2 } else { 1 },
                 })
                 .collect();
             edit.live_deltas.sort_by_key(|delta| delta.origin);
         }
         let mut footers = self.footers.borrow_mut();
         for segment in self.sealed_through(closed.end) {
-            if !state.segments.contains_key(&segment.number) {
+            // What was collected is sealed too, and stays in the chain while somebody may read it.
+            if !state.segments.contains_key(&segment.number) && segment.number > self.sealed_below.get() {
                 let footer = footers.remove(&segment.number).flatten();
                 let end_len = LogPos::new(segment.number, segment.end).byte_offset();
                 edit.segments_sealed.push(SegmentEntry {

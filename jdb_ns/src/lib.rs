@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`manager`] | opens, routes a namespace to its shard, closes |
 //! | `shard` | one tree, one log, one MANIFEST: the state that the tasks share |
-//! | `writer`, `syncer`, `flusher`, `compactor` | the four tasks of a shard |
+//! | `writer`, `syncer`, `flusher`, `compactor`, `collector` | the five tasks of a shard |
+//! | `pack`, `victims` | where the values of collected segments are; which files are to be collected |
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
 //! | [`backup`], [`verify`], [`salvage`] | a second database of the same files; everything checked; what is sound copied out |
 //! | `pace`, `gate` | how fast background work goes, and how much of it at once |
@@ -24,6 +25,7 @@ mod account;
 mod ahead;
 pub mod backup;
 mod budget;
+mod collector;
 pub mod commit;
 mod compactor;
 pub mod condition;
@@ -39,6 +41,7 @@ pub mod listing;
 pub mod manager;
 pub mod manifest;
 mod pace;
+mod pack;
 mod points;
 pub mod read;
 mod rebuild;
@@ -52,6 +55,7 @@ pub mod stats;
 pub mod superblock;
 mod syncer;
 pub mod verify;
+mod victims;
 mod writer;
 
 pub use backup::BackupReport;
@@ -62,7 +66,7 @@ pub use error::{Error, Result};
 pub use jdb_lsm::PickerOptions;
 pub use jdb_val::{Op, RecordKind, Recovery};
 pub use listing::Namespaces;
-pub use manager::{Manager, Options};
+pub use manager::{CollectReport, Manager, Options};
 pub use read::Snapshot;
 pub use salvage::SalvageReport;
 pub use scan::{Row, Scan};

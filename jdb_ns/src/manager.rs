@@ -16,7 +16,7 @@ use crate::scan::Scan;
 use crate::shard::{Settings, Shard};
 use crate::stats::{ShardStats, Stats, StepStats};
 use crate::superblock::Superblock;
-use crate::{compactor, flusher, syncer, writer};
+use crate::{collector, compactor, flusher, syncer, writer};
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
 use jdb_base::{NsId, key};
@@ -50,6 +50,8 @@ pub struct Options {
     pub table_len: u64,
     pub picker: PickerOptions,
     pub drops_min: u64,
+    pub max_garbage: f64,
+    pub pack_block_len: Option<usize>,
     pub life_jump: u64,
     pub reserve_len: u64,
 }
@@ -60,6 +62,20 @@ const SEGMENT_LEN_MIN: u64 = 256;
 const CLOSE_FLUSH_LEN: u64 = 64 << 10;
 /// Compactions that run at once: while one waits for the disk another one works.
 const COMPACTION_COUNT_MAX: usize = 2;
+
+/// What [`Manager::collect`] has done. Bytes of files; what other work did meanwhile is in it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct CollectReport {
+    /// Log and packs before.
+    pub before_len: u64,
+    /// And after; files that a reader still holds count until they are removed.
+    pub after_len: u64,
+    /// Packs written.
+    pub moved_len: u64,
+    /// Files given up.
+    pub freed_len: u64,
+}
 
 /// An open database.
 #[derive(Debug)]
@@ -100,6 +116,8 @@ impl Manager {
             table_len: options.table_len,
             picker: options.picker,
             drops_min: options.drops_min,
+            max_garbage: options.max_garbage,
+            pack_block_len: options.pack_block_len,
             life_jump: options.life_jump.max(2),
             read_only: options.read_only,
         };
@@ -280,7 +298,29 @@ impl Manager {
         join_all(self.shards.iter().map(|shard| shard.compact())).await.into_iter().collect()
     }
 
-    /// Waits until no shard has anything left to flush or to merge.
+    /// Merges all tables of each shard, then collects the garbage of its log.
+    ///
+    /// # Errors
+    /// The first shard's that could not.
+    pub async fn collect(&self) -> Result<CollectReport> {
+        let numbers = || {
+            let stats = self.stats();
+            let shards = stats.shards.iter();
+            shards.fold((0, 0, 0), |(len, written, freed), shard| {
+                (len + shard.log_len, written + shard.collected_len, freed + shard.freed_len)
+            })
+        };
+        let (before_len, written, freed) = numbers();
+        join_all(self.shards.iter().map(|shard| shard.collect()))
+            .await
+            .into_iter()
+            .collect::<Result<()>>()?;
+        let (after_len, written_now, freed_now) = numbers();
+        let (moved_len, freed_len) = (written_now - written, freed_now - freed);
+        Ok(CollectReport { before_len, after_len, moved_len, freed_len })
+    }
+
+    /// Waits until no shard has anything left to flush, to merge or to collect.
     ///
     /// # Errors
     /// The first shard's that could not.
@@ -364,7 +404,7 @@ impl Drop for Manager {
     }
 }
 
-/// The four tasks of a shard. They hold the database's lock: it is free once the last of them has ended.
+/// The five tasks of a shard. They hold the database's lock: it is free once the last of them has ended.
 fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>, steps: &Rc<Steps>) {
     let spawn = |task: std::pin::Pin<Box<dyn Future<Output = ()>>>| {
         let (shard, lock) = (shard.clone(), lock.clone());
@@ -380,6 +420,7 @@ fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>, steps: &Rc<Steps
     spawn(Box::pin(syncer::run(shard.clone())));
     spawn(Box::pin(steps.measure(disk, flusher::run(shard.clone()))));
     spawn(Box::pin(steps.measure(disk, compactor::run(shard.clone()))));
+    spawn(Box::pin(steps.measure(disk, collector::run(shard.clone()))));
 }
 
 fn check_options(options: &Options) -> Result<()> {
@@ -388,6 +429,9 @@ fn check_options(options: &Options) -> Result<()> {
     }
     if options.recovery == Recovery::Salvage && !options.read_only {
         return Err(Error::InvalidArgument { what: "recovery: Salvage is for reading only" });
+    }
+    if !(0.01..=0.95).contains(&options.max_garbage) {
+        return Err(Error::InvalidArgument { what: "max_garbage: not from 0.01 to 0.95" });
     }
     if options.segment_len < SEGMENT_LEN_MIN {
         return Err(Error::InvalidArgument { what: "segment_len: below 256" });

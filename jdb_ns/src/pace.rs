@@ -4,6 +4,7 @@
 //! nobody else has anything to do it goes on at once. The more tables of level 0 wait, the larger its share; beyond that
 //! writers are slowed down, a millisecond at a time, and at last wait. All of it is awaited, and counted in the stats.
 
+use crate::victims::Balance;
 use jdb_io::{Disk, task};
 use std::time::Duration;
 
@@ -57,6 +58,32 @@ pub(crate) fn share(count: usize, trigger: usize) -> f64 {
     let full = (trigger.max(1) * (FULL_SHARE_AT - 1)) as f64;
     let over = count.saturating_sub(trigger) as f64 / full;
     SHARE_MIN + (SHARE_MAX - SHARE_MIN) * over.min(1.0)
+}
+
+/// From which multiple of the files' length that garbage would allow on writers are slowed down, and on which they wait.
+const GARBAGE_SLOW_AT: f64 = 1.15;
+const GARBAGE_STOP_AT: f64 = 1.5;
+/// Files that come to less need no pressure.
+const GARBAGE_LEN_MIN: u64 = 64 << 20;
+
+/// The pressure of files that hold more garbage than `max_garbage` of their bytes, while a collection is due.
+pub(crate) fn garbage_pressure(balance: Balance, max_garbage: f64) -> Option<Pressure> {
+    let allowed = balance.live_len as f64 / (1.0 - max_garbage).max(0.05) + GARBAGE_LEN_MIN as f64;
+    let over = balance.len as f64 / allowed;
+    if over >= GARBAGE_STOP_AT {
+        return Some(Pressure::Stop);
+    }
+    let step = ((over - GARBAGE_SLOW_AT) / (GARBAGE_STOP_AT - GARBAGE_SLOW_AT) * 8.0).floor();
+    (step >= 0.0).then(|| Pressure::Slow(SLOW_LEN >> (step as u32).min(8)))
+}
+
+/// A collection's share of the thread under this pressure.
+pub(crate) fn collection_share(pressure: Option<Pressure>) -> f64 {
+    match pressure {
+        None | Some(Pressure::None) => SHARE_MIN,
+        Some(Pressure::Slow(_)) => 0.6,
+        Some(Pressure::Stop) => SHARE_MAX,
+    }
 }
 
 /// Steps aside after a step of background work that took `took`, so that it gets no more than `share` of the thread.

@@ -52,6 +52,7 @@ impl Shard {
 
     pub(crate) async fn get_in(&self, view: View, ns: NsId, key: &[u8]) -> Result<Option<Bytes>> {
         let key = key::engine_key(ns, key);
+        // The view is held until the value is read: what it leads to stays where it is.
         match find_in(&view, &key).await? {
             None => Ok(None),
             Some(found) => self.value_of(found, &key).await,
@@ -63,7 +64,7 @@ impl Shard {
         match found.payload {
             Payload::Tombstone => Ok(None),
             Payload::Inline(value) => Ok(Some(value)),
-            Payload::Pointer(ptr) => Ok(Some(self.log.read(ptr, key, found.seq).await?)),
+            Payload::Pointer(ptr) => Ok(Some(self.packs.read(&self.log, ptr, key, found.seq).await?)),
         }
     }
 
@@ -115,7 +116,9 @@ impl Shard {
         first_error?;
         let wanted: Vec<Wanted<'_>> =
             led.iter().map(|led| Wanted { ptr: led.ptr, key: &led.key, seq: led.seq }).collect();
-        let many = self.log.read_many(&wanted, DEPTH).await;
+        let many = self.packs.read_many(&self.log, &wanted, DEPTH, false).await;
+        // The values are where their Version says as long as it is held.
+        drop(views);
         for (led, value) in led.iter().zip(many.values) {
             values.push((led.slot, value?));
         }

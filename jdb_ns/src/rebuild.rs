@@ -1,13 +1,13 @@
 //! A shard whose MANIFEST is lost, put together from the files in its directory, for reading only.
 //!
-//! Every table that opens is taken, every segment is readable. What tables hold was flushed in order, so the log is replayed from
+//! Every table and pack that opens is taken, every segment is readable. What tables hold was flushed in order, so the log is replayed from
 //! the segment in which the newest sequence of any table lies. What only the MANIFEST knew is lost: drops whose records lie
 //! before that, and which tables and versions had been replaced: (key, sequence) still tells the newest, but what was
 //! deleted may come back where a compaction had let its tombstone go and an old table was left behind.
 
 use crate::error::{Error, Result};
 use crate::filename::FileName;
-use crate::manifest::{Position, SegmentEntry, State, TableEntry};
+use crate::manifest::{PackEntry, Position, SegmentEntry, State, TableEntry};
 use jdb_base::SeqNo;
 use jdb_base::pages::UNIT_LEN;
 use jdb_io::{Disk, EntryKind, Mode};
@@ -52,7 +52,11 @@ pub(crate) async fn rebuild(
                 }
                 Err(error) => damage.push(error),
             },
-            FileName::Pack(_) | FileName::Manifest | FileName::ManifestTmp => {}
+            FileName::Pack(number) => match pack(disk, dir, number, entry.len).await {
+                Ok(pack) => drop(state.packs.insert(number, pack)),
+                Err(error) => damage.push(error),
+            },
+            FileName::Manifest | FileName::ManifestTmp => {}
         }
     }
     let begins_below = |header: &&SegmentHeader| header.pred_last_seq <= covered;
@@ -89,6 +93,13 @@ async fn table(disk: &Disk, dir: &Path, number: u32, len: u64) -> Result<Option<
         tombstones: properties.tombstone_count,
         hidden_len: 0,
     }))
+}
+
+/// A pack of which nobody knows what segments it took the place of.
+async fn pack(disk: &Disk, dir: &Path, number: u32, len: u64) -> Result<PackEntry> {
+    let file = disk.open(&FileName::Pack(number).path(dir), Mode::Read).await?;
+    let id = SstReader::open(file, None).await?.footer().id;
+    Ok(PackEntry { number, len, id, ..PackEntry::default() })
 }
 
 async fn header(

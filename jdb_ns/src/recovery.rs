@@ -9,11 +9,13 @@
 //! nothing, so that it needs no space and can be cut at any point, again and again.
 
 use crate::account::{self, Account};
+use crate::collector::Collection;
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::gate::Gate;
 use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
+use crate::pack::Packs;
 use crate::rebuild::rebuild;
 use crate::reserve::Reserve;
 use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
@@ -103,6 +105,11 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         buffer: log_buffer,
     };
     let tree = Tree::new(levels(&disk, &dir, &state, &cache, &handles)?);
+    let packs = if planted(Plant::ForgetHomes) {
+        Packs::new(&disk, &dir, &State::default(), &cache, &handles)
+    } else {
+        Packs::new(&disk, &dir, &state, &cache, &handles)
+    };
     let mut drops = DropMap::default();
     for drop in state.drops.values() {
         drops.add(*drop);
@@ -191,6 +198,10 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         live_len: Cell::new(0),
         live_mean: Cell::new(0),
         slowed_len: Cell::new(0),
+        packs,
+        collection: Collection::default(),
+        collection_due: Event::new(),
+        collected: Event::new(),
         sealed_below: Cell::new(state.segments.last_key_value().map_or(0, |(&number, _)| number)),
         footers: RefCell::default(),
         damage: RefCell::new(damage),
@@ -237,24 +248,27 @@ fn log_pos(position: Position) -> LogPos {
     LogPos::new(position.segment, position.offset)
 }
 
-/// Every table that the MANIFEST names must be there in its full length; their contents are checked when they are read.
+/// Every table and pack that the MANIFEST names must be there in its full length; their contents are checked when they are read.
 async fn check_tables(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
     let entries = disk.list(dir).await?;
-    for table in state.tables.values() {
-        let name = FileName::Table(table.number).to_string();
+    let tables = state.tables.values().map(|table| (FileName::Table(table.number), table.len, "table"));
+    let packs = state.packs.values().map(|pack| (FileName::Pack(pack.number), pack.len, "pack"));
+    for (name, len, what) in tables.chain(packs) {
+        let name = name.to_string();
         let path = dir.join(&name);
         let found = entries
             .binary_search_by(|entry| entry.name.as_str().cmp(&name))
             .ok()
             .and_then(|i| entries.get(i));
         match found {
-            Some(entry) if entry.kind == EntryKind::File && entry.len == table.len => {}
+            Some(entry) if entry.kind == EntryKind::File && entry.len == len => {}
             Some(entry) if entry.kind == EntryKind::File => {
-                let (expected, found) = (table.len, entry.len);
+                let (expected, found) = (len, entry.len);
                 let offset = expected.min(found);
-                return Err(Error::Corrupt { path, what: "table length", offset, expected, found });
+                let what = if what == "pack" { "pack length" } else { "table length" };
+                return Err(Error::Corrupt { path, what, offset, expected, found });
             }
-            _ => return Err(Error::Missing { path, what: "table" }),
+            _ => return Err(Error::Missing { path, what }),
         }
     }
     Ok(())

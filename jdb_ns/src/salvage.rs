@@ -249,7 +249,7 @@ impl Shard {
         report: &mut SalvageReport,
     ) -> Option<Bytes> {
         let read = match ValuePtr::decode(ptr) {
-            Some(ptr) => self.log.read(ptr, key, seq).await.map_err(Error::from),
+            Some(ptr) => self.packs.read(&self.log, ptr, key, seq).await,
             None => Err(Error::Corrupt {
                 path: Path::new("index").to_owned(),
                 what: "value pointer of an entry",

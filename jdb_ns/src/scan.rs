@@ -155,11 +155,12 @@ impl Scan {
         }
         let (places, wanted): (Vec<usize>, Vec<Wanted<'_>>) =
             self.ahead.unread().map(|(i, key, seq, ptr)| (i, Wanted { ptr, key, seq })).unzip();
-        let many = self.point.shard().log.read_many(&wanted, DEPTH).await;
+        let shard = self.point.shard();
+        let many = shard.packs.read_many(&shard.log, &wanted, DEPTH, true).await;
         drop(wanted);
         let count = many.values.len();
         for (i, value) in places.into_iter().zip(many.values) {
-            self.ahead.put(i, value.map_err(Into::into));
+            self.ahead.put(i, value);
         }
         self.ahead.was_read(count, many.reads, many.waited);
         Ok(self.ahead.step())
@@ -268,15 +269,16 @@ impl<'a> Row<'a> {
                 Payload::Tombstone => return Ok(Bytes::new()),
             },
         };
-        let mut read = pin!(self.scan.point.shard().log.read(ptr, self.key, self.seq));
+        let shard = self.scan.point.shard();
+        let mut read = pin!(shard.packs.read(&shard.log, ptr, self.key, self.seq));
         match futures::poll!(read.as_mut()) {
             Poll::Ready(value) => {
                 self.scan.ahead.was_asked(ptr, false);
-                Ok(value?)
+                value
             }
             Poll::Pending => {
                 self.scan.ahead.was_asked(ptr, true);
-                Ok(read.await?)
+                read.await
             }
         }
     }

@@ -5,6 +5,7 @@
 //!                      |-> syncer: one sync for all that wait ------> answered (Sync)
 //!                      |-> flusher: closed memtable -> table -> MANIFEST -> published
 //!                            compactor: tables -> fewer tables -> MANIFEST -> published
+//!                            collector: segments -> a pack of what is live -> MANIFEST -> published
 //! ```
 //!
 //! Invariants
@@ -15,6 +16,7 @@
 //! - After a failed sync nothing is written any more until the database is opened again; reads go on.
 
 use crate::account::Account;
+use crate::collector::Collection;
 use crate::commit::{Committed, Condition, Durability, Pending, Reply, Unsynced};
 use crate::compactor::DROP_COUNT_MAX;
 use crate::drops::DropMap;
@@ -22,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::flusher::position;
 use crate::gate::Gate;
 use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
+use crate::pack::Packs;
 use crate::points::ReadPoints;
 use crate::reserve::Reserve;
 use jdb_base::{NsId, SeqNo};
@@ -56,6 +59,10 @@ pub(crate) struct Settings {
     pub(crate) picker: PickerOptions,
     /// Drops that a table must lack to be written anew because of them.
     pub(crate) drops_min: u64,
+    /// The part of the log's bytes that may be garbage.
+    pub(crate) max_garbage: f64,
+    /// Target length of a pack's blocks in bytes, when it is not the usual one.
+    pub(crate) pack_block_len: Option<usize>,
     /// How far a life starts above all sequences before it; also the bound of operations that are ever unsynced.
     pub(crate) life_jump: u64,
     /// Nothing may be changed.
@@ -139,6 +146,14 @@ pub(crate) struct Shard {
     pub(crate) live_mean: Cell<u64>,
     /// Bytes written since writers were slowed down last.
     pub(crate) slowed_len: Cell<u64>,
+
+    /// Where the values of collected segments are.
+    pub(crate) packs: Packs,
+    pub(crate) collection: Collection,
+    /// Something may be due to be collected, or the shard stops.
+    pub(crate) collection_due: Event,
+    /// A collection is over, or failed, or nothing is due any more.
+    pub(crate) collected: Event,
 
     /// The newest segment that the MANIFEST names as sealed.
     pub(crate) sealed_below: Cell<u32>,
@@ -253,6 +268,7 @@ impl Shard {
         let count: u64 = state.tables.values().map(|table| table.count).sum();
         self.live_len.set(live_len);
         self.live_mean.set(live_len / count.max(1));
+        self.want_collection();
     }
 
     /// Hands a commit over. From here on it belongs to the shard. With a condition that does not hold any more when the commit's
@@ -372,7 +388,7 @@ impl Shard {
             self.check_compacting()?;
             self.compacted.wait().await;
         }
-        Ok(())
+        self.wait_collected().await
     }
 
     /// Why a compaction that somebody waits for will not come.
@@ -544,6 +560,8 @@ impl Shard {
             &self.flushed,
             &self.compaction_due,
             &self.compacted,
+            &self.collection_due,
+            &self.collected,
             &self.stopped,
         ] {
             event.notify();

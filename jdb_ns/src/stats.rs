@@ -1,5 +1,6 @@
 //! Numbers about an open database.
 
+use crate::error::Error;
 use crate::shard::Shard;
 use jdb_base::SeqNo;
 use jdb_io::{Counters, Driver, Steps};
@@ -42,7 +43,7 @@ impl Stats {
         self.shards.iter().map(|shard| shard.table_len).sum()
     }
 
-    /// Bytes of all segments of the value log.
+    /// Bytes of all segments of the value log, and of all packs.
     #[must_use]
     pub fn log_len(&self) -> u64 {
         self.shards.iter().map(|shard| shard.log_len).sum()
@@ -129,6 +130,20 @@ pub struct ShardStats {
     pub read_points: usize,
     /// Bytes of live records in the log, as of the last flush.
     pub live_len: u64,
+    /// Collections of the log's garbage.
+    pub collections: u64,
+    /// Bytes of packs that they wrote.
+    pub collected_len: u64,
+    /// Bytes of files that they gave up.
+    pub freed_len: u64,
+    /// Collected files that a reader still holds.
+    pub retired_files: usize,
+    /// Why the last collection failed, or why a file has to stay, when it did or has to.
+    pub collection_error: Option<String>,
+    /// Packs: files of values that collections moved.
+    pub packs: usize,
+    /// Bytes of packs.
+    pub pack_len: u64,
     /// Tables per level.
     pub tables: Vec<usize>,
     /// Bytes of tables per level.
@@ -137,7 +152,7 @@ pub struct ShardStats {
     pub table_len: u64,
     /// Segments of the value log.
     pub segments: u64,
-    /// Bytes of these segments.
+    /// Bytes of these segments and of packs.
     pub log_len: u64,
     /// Bytes of log that no table covers yet.
     pub unflushed_len: u64,
@@ -156,6 +171,8 @@ impl ShardStats {
         let counts = shard.counts.get();
         let version = shard.tree.version();
         let log = shard.log.stats();
+        let (packs, pack_len) = shard.packs.totals();
+        let collected = shard.collection.counts.get();
         let level_len =
             |tables: &Vec<Rc<Table>>| -> u64 { tables.iter().map(|table| table.meta().len).sum() };
         Self {
@@ -170,14 +187,23 @@ impl ShardStats {
             moves: counts.moves,
             compacted_len: counts.compacted_len,
             tombstones_dropped: counts.tombstones_dropped,
-            idle: shard.compaction_idle.get() && shard.closed.borrow().is_empty(),
+            idle: shard.compaction_idle.get()
+                && shard.collection.idle.get()
+                && shard.closed.borrow().is_empty(),
             retired_tables: shard.tree.retired_count(),
             read_points: shard.points.borrow().count(),
             live_len: shard.live_len.get(),
             tables: version.levels.iter().map(Vec::len).collect(),
             level_len: version.levels.iter().map(level_len).collect(),
             segments: log.segments,
-            log_len: log.len,
+            log_len: log.len + pack_len,
+            collections: collected.collections,
+            collected_len: collected.written_len,
+            freed_len: collected.freed_len,
+            retired_files: shard.collection.retired_count(),
+            collection_error: shard.collection.why_not().as_ref().map(Error::chain),
+            packs,
+            pack_len,
             table_len: version.tables().map(|table| table.meta().len).sum(),
             unflushed_len: shard.active.get().log_len,
             closed_memtables: shard.closed.borrow().len(),

@@ -2,12 +2,13 @@
 //!
 //! Per shard: the MANIFEST is read again and must say what the shard knows. Each table is walked from its first entry to its
 //! last; order, bounds and counts must be what the MANIFEST says, its filters must not deny its keys, each pointer must lead to
-//! its record. Each segment is read from header to end. Live bytes are counted anew. What is found does not end the walk.
+//! its value. Each segment is read from header to end, each pack from its first value to its last. Live bytes are counted anew. What is found does not end the walk.
 
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::manager::Manager;
 use crate::manifest::{ManifestFile, State};
+use crate::pack::Pack;
 use crate::read::DEPTH;
 use crate::shard::Shard;
 use jdb_base::key::entry_order;
@@ -51,10 +52,12 @@ pub struct VerifyReport {
     pub segments: u64,
     /// Records in them.
     pub records: u64,
+    /// Packs: files of values that collections moved.
+    pub packs: u64,
     /// Segments whose footer, an index that can be made again from their records, is bad: one that was being written when the
     /// power failed. No damage.
     pub footers_bad: u64,
-    /// Bytes of tables and segments.
+    /// Bytes of tables, segments and packs.
     pub len: u64,
     /// What is wrong, the first thousand findings.
     pub damage: Vec<Error>,
@@ -89,6 +92,7 @@ struct Pinned {
     state: State,
     version: Rc<Version>,
     segments: Vec<(u32, u64)>,
+    packs: Vec<Rc<Pack>>,
 }
 
 impl Manager {
@@ -111,11 +115,12 @@ impl Manager {
 }
 
 impl Shard {
-    /// Bytes of tables and segments.
+    /// Bytes of tables, segments and packs, about.
     fn files_len(&self) -> u64 {
         let segments = self.log.chain();
         let segments = segments.iter().map(|s| LogPos::new(s.number, s.end).byte_offset());
-        segments.sum::<u64>() + self.tree.version().tables().map(|table| table.meta().len).sum::<u64>()
+        let tables = self.tree.version().tables().map(|table| table.meta().len).sum::<u64>();
+        segments.sum::<u64>() + tables + self.packs.totals().1
     }
 
     async fn verify(
@@ -125,9 +130,10 @@ impl Shard {
         report: &mut VerifyReport,
         teller: &mut Teller<'_>,
     ) {
-        let Pinned { state, version, segments } = self.pin(secret, index, report).await;
+        let Pinned { state, version, segments, packs } = self.pin(secret, index, report).await;
         let tables_len: u64 = version.tables().map(|table| table.meta().len).sum();
-        let len = tables_len + segments.iter().map(|(_, len)| len).sum::<u64>();
+        let packs_len: u64 = packs.iter().map(|pack| pack.len()).sum();
+        let len = tables_len + packs_len + segments.iter().map(|(_, len)| len).sum::<u64>();
         teller.now.total = (teller.now.total - counted).saturating_add(len);
         let mut live = BTreeMap::new();
         for table in version.tables() {
@@ -146,6 +152,14 @@ impl Shard {
         }
         for (segment, found) in live {
             report.note(self.live_differs(segment, 0, found));
+        }
+        for pack in packs {
+            report.packs += 1;
+            report.len += pack.len();
+            if let Err(error) = verify_pack(&pack, report).await {
+                report.note(error);
+            }
+            teller.add(pack.len());
         }
         for (number, len) in segments {
             report.segments += 1;
@@ -174,8 +188,12 @@ impl Shard {
         let manifest = self.manifest.lock().await;
         let (state, version) = (manifest.state.clone(), self.tree.version());
         let segments = self.log.chain();
-        let segments = segments.iter().map(|s| (s.number, LogPos::new(s.number, s.end).byte_offset()));
-        let pinned = Pinned { state, version, segments: segments.collect() };
+        // Not what was collected and is only waited for.
+        let counts = |number| state.segments.contains_key(&number) || number >= state.replay_from.segment;
+        let segments = segments.iter().filter(|segment| counts(segment.number));
+        let segments = segments.map(|s| (s.number, LogPos::new(s.number, s.end).byte_offset())).collect();
+        let packs = state.packs.keys().filter_map(|&number| self.packs.get(number)).collect();
+        let pinned = Pinned { state, version, segments, packs };
         match ManifestFile::load(&self.disk, &self.dir, secret, index, Mode::Read).await {
             Ok(loaded) if loaded.state == pinned.state => {}
             Ok(loaded) => {
@@ -281,12 +299,36 @@ impl Shard {
     async fn verify_values(&self, led: &mut Vec<(Vec<u8>, SeqNo, ValuePtr)>, report: &mut VerifyReport) {
         let wanted: Vec<Wanted<'_>> =
             led.iter().map(|(key, seq, ptr)| Wanted { ptr: *ptr, key, seq: *seq }).collect();
-        for value in self.log.read_many(&wanted, DEPTH).await.values {
+        for value in self.packs.read_many(&self.log, &wanted, DEPTH, true).await.values {
             report.values += 1;
             if let Err(error) = value {
-                report.note(error.into());
+                report.note(error);
             }
         }
         led.clear();
+    }
+}
+
+/// Reads a pack from its first value to its last.
+async fn verify_pack(pack: &Pack, report: &mut VerifyReport) -> Result<()> {
+    let reader = pack.reader_uncached().await?;
+    let mut cursor = reader.cursor();
+    let mut step = cursor.seek_first().await;
+    let mut count = 0u64;
+    loop {
+        match step {
+            Ok(()) if cursor.entry().is_none() => return Ok(()),
+            Ok(()) => {
+                count += 1;
+                if count.is_multiple_of(PART_COUNT as u64) {
+                    yield_now().await;
+                }
+                step = cursor.next().await;
+            }
+            Err(error) => {
+                report.note(error.into());
+                step = cursor.skip_block().await;
+            }
+        }
     }
 }

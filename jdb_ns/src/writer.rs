@@ -153,7 +153,19 @@ impl Shard {
                         self.disk.sleep(pace::SLOW_PAUSE).await;
                         break;
                     }
-                    _ => break,
+                    _ => match self.collection.pressure.get() {
+                        Some(Pressure::Stop) if self.collection.error.borrow().is_none() => {
+                            waited = true;
+                            self.collected.wait().await;
+                        }
+                        Some(Pressure::Slow(len)) if self.slowed_len.get() >= len => {
+                            waited = true;
+                            self.slowed_len.set(0);
+                            self.disk.sleep(pace::SLOW_PAUSE).await;
+                            break;
+                        }
+                        _ => break,
+                    },
                 }
             }
         }

@@ -194,7 +194,9 @@ impl Client {
 
     async fn compact(&mut self, db: &Db) -> Check {
         let polls = self.draw_polls();
-        match within_polls(polls, db.compact()).await {
+        let collects = self.rng.one_in(2);
+        let work = async { if collects { db.collect().await.map(drop) } else { db.compact().await } };
+        match within_polls(polls, work).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 self.errors += 1;

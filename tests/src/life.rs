@@ -86,7 +86,10 @@ pub async fn work(db: &Db, disk: &Disk, world: &Rc<World>, operations: u32, rng:
         done.wait().await;
     }
     let stats = db.stats();
-    world.counts.borrow_mut().compactions += stats.shards.iter().map(|shard| shard.compactions).sum::<u64>();
+    let mut counts = world.counts.borrow_mut();
+    counts.compactions += stats.shards.iter().map(|shard| shard.compactions).sum::<u64>();
+    counts.collections += stats.shards.iter().map(|shard| shard.collections).sum::<u64>();
+    counts.packs += stats.shards.iter().map(|shard| shard.packs as u64).sum::<u64>();
 }
 
 /// Closes the database: then everything acknowledged is durable.

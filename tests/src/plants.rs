@@ -86,6 +86,12 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::RemoveBeforeManifest, &[CUTS]),
     hunt(Plant::StaleEdit, &[ORDER, CUTS]),
     hunt(Plant::ReadInTwoSteps, &[ORDER]),
+    hunt(Plant::RemoveCollectedEarly, &[CUTS]),
+    hunt(Plant::TrustNewest, &[ORDER]),
+    hunt(Plant::VictimAtReplay, &[CUTS, ORDER]),
+    hunt(Plant::ForgetHomes, &[CUTS]),
+    hunt(Plant::CountLiveTwice, &[CUTS, ORDER]),
+    hunt(Plant::RemovePinned, &[ORDER]),
     // Such a filter cannot be built, or is left out because it misses a key: answers stay right, reads become more.
     test(Plant::FilterBeforeDedup, "jdb_sst filter: keys_that_come_twice_have_a_filter"),
 ];

@@ -62,6 +62,10 @@ counts! {
     snapshots,
     /// Compactions that lasted, in lives that did not die.
     compactions,
+    /// Collections that lasted, in lives that did not die.
+    collections,
+    /// Packs that were there at their ends.
+    packs,
     /// Whole namespaces dropped.
     drops,
     /// Tables left at the end of the runs: flushes that lasted.

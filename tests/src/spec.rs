@@ -40,6 +40,10 @@ pub struct Spec {
     pub hidden_len_min: u64,
     /// Drops that make a compaction due.
     pub drops_min: u64,
+    /// The part of the log that may be garbage.
+    pub max_garbage: f64,
+    /// Target length of a pack's block in bytes.
+    pub pack_block_len: usize,
     /// Of 100 operations, this many take or read a snapshot.
     pub snapshot_percent: u64,
     /// Room kept for a full disk, in bytes.
@@ -112,6 +116,8 @@ impl Spec {
             hidden_len_min: rng.pick(&[1, 300, 1 << 20]),
             drops_min: rng.pick(&[1, 1, 4]),
             snapshot_percent: rng.pick(&[0, 3, 10]),
+            max_garbage: [0.01, 0.05, 0.3, 0.95][rng.index(4)],
+            pack_block_len: rng.pick(&[64, 300, 4096]),
         }
     }
 
@@ -123,6 +129,7 @@ impl Spec {
             descriptors: if self.seed.is_multiple_of(2) { 2 } else { 256 },
             inline_max: self.inline_max,
             sync_interval: self.sync_interval,
+            max_garbage: self.max_garbage,
             tuning: Tuning {
                 memtable_len: Some(self.memtable_len),
                 segment_len: Some(self.segment_len),
@@ -135,6 +142,7 @@ impl Spec {
                 level_ratio: Some(self.level_ratio),
                 hidden_len_min: Some(self.hidden_len_min),
                 drops_min: Some(self.drops_min),
+                pack_block_len: Some(self.pack_block_len),
                 ..Tuning::default()
             },
             ..Options::at(&self.path)

@@ -106,19 +106,23 @@ fn json_has_a_shape() {
     assert_eq!(keys(&place.json(&["delete", "--ns", "1", "other"])), "seq");
     assert_eq!(place.json(&["get", "--ns", "1", "k"]), json!({ "ns": "1", "key": "k", "value": "v" }));
     assert_eq!(keys(&place.json(&["compact"])), "table_len table_len_before written_len");
+    assert_eq!(keys(&place.json(&["collect"])), "freed_len log_len log_len_before moved_len");
     let stat = place.json(&["stat"]);
     assert_eq!(
         keys(&stat),
-        "driver drops levels live_len log_len memtable_len segments shards table_len tables unflushed_len"
+        "driver drops levels live_len log_len memtable_len packs segments shards table_len tables unflushed_len"
     );
     assert_eq!(
         keys(&stat["shards"][0]),
-        "drops last_seq level_len live_len log_len segments stopped table_len tables unflushed_len"
+        "drops last_seq level_len live_len log_len pack_len packs segments stopped table_len tables unflushed_len"
     );
     assert_eq!((&stat["tables"], stat["shards"].as_array().unwrap().len()), (&json!(1), 8));
     assert_eq!(keys(&stat["levels"][0]), "len tables");
     let verify = place.json(&["verify"]);
-    assert_eq!(keys(&verify), "damage damage_count entries footers_bad len records segments tables values");
+    assert_eq!(
+        keys(&verify),
+        "damage damage_count entries footers_bad len packs records segments tables values"
+    );
     assert_eq!(keys(&place.json(&["backup", "copy"])), "copied copied_len len linked");
     assert_eq!(keys(&place.json(&["salvage", "saved"])), "damage damage_count len lost_values rows");
     assert_eq!(keys(&place.json(&["drop", "--ns", "1", "--yes"])), "seq");

@@ -46,6 +46,7 @@ fn an_import_draws_a_bar_that_fits_and_is_gone_at_the_end() {
         (&["import", "rows.tsv", "--ns", "1"][..], "20000 rows"),
         (&["verify"], "all is sound"),
         (&["compact"], "bytes written"),
+        (&["collect"], "bytes written"),
         (&["stat"], "shards"),
     ] {
         let (seen, code) = in_terminal(&place, args, true);

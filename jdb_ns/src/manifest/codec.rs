@@ -40,6 +40,8 @@ mod tag {
     pub(super) const TABLE_HIDDEN_LEN: u64 = 2 << 1;
     /// In a segment: where its footer lies.
     pub(super) const SEGMENT_FOOTER: u64 = 1 << 1;
+    /// In a pack: live bytes when it was written.
+    pub(super) const PACK_LIVE_LEN: u64 = 1 << 1;
 }
 
 /// Numbers of the fields, without the critical bit, to match on.
@@ -53,6 +55,7 @@ mod number {
         SNAPSHOT TABLE_ADDED TABLE_REMOVED TABLE_MOVED SEGMENT_SEALED FOOTER SEGMENT_REMOVED PACK_ADDED PACK_REMOVED
         LIVE_DELTA REPLAY_FROM LAST_SEQ UNIX_MS NEXT_NUMBER NEXT_NAME DROP_ADDED DROP_REMOVED WINDOW_OPENED
         WINDOW_CLOSED GAP_ADDED GAP_REMOVED LIFE_START LOG_SYNCED TABLE_TOMBSTONES TABLE_HIDDEN_LEN SEGMENT_FOOTER
+        PACK_LIVE_LEN
     }
 }
 
@@ -126,9 +129,16 @@ impl Edit {
                 push(&mut self.segments_removed, field.reader("segment removed"), one(Reader::u32))
             }
             number::PACK_ADDED => push(&mut self.packs_added, field.reader("pack added"), |mut r| {
-                let pack =
-                    PackEntry { number: r.u32()?, len: r.u64()?, id: r.id()?, origins: r.ascending()? };
-                r.end().map(|()| pack)
+                let (number, len, id, origins) = (r.u32()?, r.u64()?, r.id()?, r.ascending()?);
+                let mut pack = PackEntry { number, len, id, origins, live_len: 0 };
+                r.rest(|number, r| {
+                    let known = number == number::PACK_LIVE_LEN;
+                    if known {
+                        pack.live_len = one(Reader::u64)(r)?;
+                    }
+                    Ok(known)
+                })?;
+                Ok(pack)
             }),
             number::PACK_REMOVED => {
                 push(&mut self.packs_removed, field.reader("pack removed"), one(Reader::u32))
@@ -219,6 +229,9 @@ impl Edit {
                     // Origins that do not ascend wrap to something that reading refuses.
                     put_all(p, &[origin.wrapping_sub(last).into()]);
                     last = origin;
+                }
+                if pack.live_len > 0 {
+                    put(p, tag::PACK_LIVE_LEN, |p| put_all(p, &[pack.live_len]));
                 }
             });
         }

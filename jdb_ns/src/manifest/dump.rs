@@ -113,7 +113,14 @@ fn describe(edit: &Edit, number: u64) -> String {
     }
     edit.segments_removed.iter().for_each(|n| say(format!("segment {n} removed")));
     edit.packs_added.iter().for_each(|p| {
-        say(format!("pack {} added: {} bytes, id {}, origins {:?}", p.number, p.len, hex(&p.id), p.origins))
+        say(format!(
+            "pack {} added: {} bytes, id {}, origins {:?}, {} bytes live",
+            p.number,
+            p.len,
+            hex(&p.id),
+            p.origins,
+            p.live_len,
+        ))
     });
     edit.packs_removed.iter().for_each(|n| say(format!("pack {n} removed")));
     edit.live_deltas.iter().for_each(|l| say(format!("live bytes of origin {}: {:+}", l.origin, l.delta)));

@@ -105,6 +105,8 @@ pub struct PackEntry {
     pub id: [u8; 16],
     /// Segments whose values are here from now on, ascending.
     pub origins: Vec<u32>,
+    /// Bytes of the records of these values when the pack was written: all of it was live.
+    pub live_len: u64,
 }
 
 /// How many record bytes of an origin became live (or dead: negative).

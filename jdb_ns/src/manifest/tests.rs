@@ -140,7 +140,13 @@ fn fitting_edit(r: &mut Rng, state: &State) -> Edit {
             origins.extend(segment.filter(|segment| !state.homes.contains_key(segment)));
             origins.sort_unstable();
             origins.dedup();
-            edit.packs_added.push(PackEntry { number: take(), len: r.below(1 << 30), id: [7; 16], origins });
+            edit.packs_added.push(PackEntry {
+                number: take(),
+                len: r.below(1 << 30),
+                id: [7; 16],
+                origins,
+                live_len: r.below(3),
+            });
         }
         _ => {
             edit.life_start = Some(state.life_start.plus(1 << 24));
@@ -197,6 +203,7 @@ fn small_edit() -> Edit {
             len: 70_000,
             id: *b"id of pack three",
             origins: vec![8, 9],
+            live_len: 0,
         }],
         live_deltas: vec![LiveDelta { origin: 2, delta: 1000 }],
         replay_from: Some(Position { segment: 2, offset: 400 }),

@@ -52,6 +52,7 @@ impl Run {
             level_ratio: Some(rng.pick(&[1, 2, 10])),
             hidden_len_min: Some(rng.pick(&[1, 1000, 1 << 20])),
             drops_min: Some(rng.pick(&[1, 2, 32])),
+            pack_block_len: Some(rng.pick(&[1, 300, 16 << 10])),
         };
         let options = Options {
             shards: rng.pick(&[1, 4]),
@@ -61,6 +62,7 @@ impl Run {
             durability: rng.pick(&[Durability::Os, Durability::Sync]),
             sync_interval: Duration::from_millis(rng.pick(&[0, 1, 500])),
             flush_interval: Duration::from_millis(rng.pick(&[1, 60_000])),
+            max_garbage: rng.pick(&[0.01, 0.1, 0.3, 0.95]),
             tuning,
             disk,
             ..Options::at(path)
@@ -119,8 +121,13 @@ impl Run {
                 self.db().flush().await.unwrap();
             }
             93 => {
-                self.note(|| "compact".into());
-                self.db().compact().await.unwrap();
+                if self.rng.below(2) == 0 {
+                    self.note(|| "compact".into());
+                    self.db().compact().await.unwrap();
+                } else {
+                    self.note(|| "collect".into());
+                    self.db().collect().await.unwrap();
+                }
             }
             94 => {
                 self.note(|| "settle".into());

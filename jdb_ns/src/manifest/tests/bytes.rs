@@ -222,6 +222,7 @@ fn the_page_shows_a_real_file() {
             len: 9000,
             id: *b"id of pack elev.",
             origins: vec![2, 8, 9],
+            live_len: 65_000,
         }],
         live_deltas: vec![LiveDelta { origin: 2, delta: -400 }],
         drops_removed: vec![SeqNo::new(31)],

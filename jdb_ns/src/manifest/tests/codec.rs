@@ -45,7 +45,13 @@ fn any_edit(r: &mut Rng) -> Edit {
             let mut origins = r.list(Rng::wide32);
             origins.sort_unstable();
             origins.dedup();
-            PackEntry { number: r.wide32(), len: r.wide(), id: [r.below(256) as u8; 16], origins }
+            PackEntry {
+                number: r.wide32(),
+                len: r.wide(),
+                id: [r.below(256) as u8; 16],
+                origins,
+                live_len: r.wide(),
+            }
         }),
         packs_removed: r.list(Rng::wide32),
         live_deltas: r.list(|r| LiveDelta { origin: r.wide32(), delta: r.wide().cast_signed() }),

@@ -26,7 +26,13 @@ fn edits_that_do_not_fit_change_nothing() {
     let seq = SeqNo::new;
     let table = |number| TableEntry { number, ..TableEntry::default() };
     let segment = |number| SegmentEntry { number, ..SegmentEntry::default() };
-    let pack = |number, origins: &[u32]| PackEntry { number, len: 1, id: [0; 16], origins: origins.to_vec() };
+    let pack = |number, origins: &[u32]| PackEntry {
+        number,
+        len: 1,
+        id: [0; 16],
+        origins: origins.to_vec(),
+        live_len: 0,
+    };
     let at = |segment, offset| Some(Position { segment, offset });
     let drop = |from, to, at| DropEntry { ns, from: seq(from), to: seq(to), at: seq(at) };
     let place = |offset, len| FooterPlace { offset, len };
@@ -109,7 +115,7 @@ fn drops_windows_and_gaps_may_be_replaced() {
 #[test]
 fn a_pack_hands_its_origins_on() {
     let mut state = small_state();
-    let pack = PackEntry { number: 20, len: 5, id: [0; 16], origins: vec![2, 8, 9] };
+    let pack = PackEntry { number: 20, len: 5, id: [0; 16], origins: vec![2, 8, 9], live_len: 9 };
     let edit = Edit {
         packs_removed: vec![3],
         packs_added: vec![pack],

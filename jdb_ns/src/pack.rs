@@ -1,0 +1,372 @@
+//! Packs: where the values of collected segments are, and how a value is found by its pointer.
+//!
+//! A pointer never changes: it names the segment that the value was written to, its *origin*. When that segment is collected,
+//! what is live of it goes to a pack, and the origin has a new home. A pack is a table of `jdb_sst` that holds the values
+//! themselves, found by engine key and sequence; the values of a namespace are neighbours in it. Packs are collected in turn.
+//!
+//! Invariants
+//! - A read that was under way when a home moved may want what is dead since: it finds it where it was, for what was collected
+//!   stays until no Version from before is held ([`jdb_lsm::Tree::begin_epoch`]). So homes are asked from new to old, the
+//!   segment itself last.
+//! - Whoever follows a pointer holds the Version that it comes from, or a read point.
+
+use crate::error::{Error, Result};
+use crate::filename::FileName;
+use crate::manifest::{PackEntry, State};
+use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt};
+use jdb_base::{Kind, SeqNo, ValuePtr};
+use jdb_io::{BlockCache, Disk, Handles, Held, Mode};
+use jdb_sst::{Cursor, SstReader};
+use jdb_val::{ValueLog, Wanted};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::task::Poll;
+
+/// What an open pack is taken to weigh in bytes, its top index apart.
+const READER_LEN: usize = 512;
+/// Values of neighbouring keys that are read one behind the other; more of them at once.
+const ROW_COUNT: usize = 16;
+
+/// A pack: what the MANIFEST says, and its reader, opened at first use.
+#[derive(Debug)]
+pub(crate) struct Pack {
+    entry: PackEntry,
+    path: PathBuf,
+    disk: Disk,
+    cache: Rc<BlockCache>,
+    file_id: u64,
+    reader: Held<SstReader>,
+}
+
+impl Pack {
+    pub(crate) fn new(
+        disk: &Disk,
+        dir: &Path,
+        entry: PackEntry,
+        cache: &Rc<BlockCache>,
+        handles: &Rc<Handles>,
+    ) -> Self {
+        let path = FileName::Pack(entry.number).path(dir);
+        let file_id = cache.next_file_id();
+        Self { entry, path, disk: disk.clone(), cache: Rc::clone(cache), file_id, reader: Held::new(handles) }
+    }
+
+    /// Length of its file in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.entry.len
+    }
+
+    /// Whether values of this segment were moved here.
+    pub(crate) fn is_home_of(&self, origin: u32) -> bool {
+        self.entry.origins.binary_search(&origin).is_ok()
+    }
+
+    /// Its reader, opened when it is not.
+    pub(crate) async fn reader(&self) -> Result<Rc<SstReader>> {
+        if let Some(reader) = self.reader.get() {
+            return Ok(reader);
+        }
+        let opened = self.open(Some((Rc::clone(&self.cache), self.file_id))).await?;
+        let weight = READER_LEN + opened.footer().top.len as usize * 2;
+        Ok(self.reader.put(opened, weight))
+    }
+
+    /// A reader of its own for a walk over all of it.
+    pub(crate) async fn reader_uncached(&self) -> Result<Rc<SstReader>> {
+        self.open(None).await
+    }
+
+    async fn open(&self, cache: Option<(Rc<BlockCache>, u64)>) -> Result<Rc<SstReader>> {
+        let file = self.disk.open(&self.path, Mode::Read).await?;
+        let reader = SstReader::open(file, cache).await?;
+        if reader.footer().id != self.entry.id {
+            let half = |id: &[u8; 16]| u128::from_le_bytes(*id) as u64;
+            let (expected, found) = (half(&self.entry.id), half(&reader.footer().id));
+            let path = self.path.clone();
+            return Err(Error::Corrupt { path, what: "id of a pack", offset: 0, expected, found });
+        }
+        Ok(reader)
+    }
+
+    /// The value of exactly this entry; `None` when the pack does not hold it.
+    async fn get(&self, key: &[u8], seq: SeqNo, len: u32) -> Result<Option<Bytes>> {
+        match self.reader().await?.get(key, seq).await? {
+            Some(entry) if entry.seq == seq => self.value(entry.kind, entry.value, len).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A value as long as the pointer says, and nothing else.
+    fn value(&self, kind: Kind, value: Bytes, len: u32) -> Result<Bytes> {
+        if kind == Kind::Inline && value.len() == len as usize {
+            return Ok(value);
+        }
+        let (expected, found) = (u64::from(len), value.len() as u64);
+        let path = self.path.clone();
+        Err(Error::Corrupt { path, what: "length of a value in a pack", offset: 0, expected, found })
+    }
+
+    /// The values of some keys, ascending; `None` where the pack does not hold one. Neighbours cost a step, not a look-up.
+    async fn rows(&self, wanted: &[Wanted<'_>]) -> Vec<Result<Option<Bytes>>> {
+        let mut cursor = None;
+        let mut rows = Vec::with_capacity(wanted.len());
+        for one in wanted {
+            rows.push(self.row(&mut cursor, one).await);
+        }
+        rows
+    }
+
+    async fn row(&self, cursor: &mut Option<Cursor>, wanted: &Wanted<'_>) -> Result<Option<Bytes>> {
+        let sits = |cursor: &Cursor| {
+            cursor.entry().is_some_and(|entry| entry.key == wanted.key && entry.seq == wanted.seq)
+        };
+        let cursor = match cursor {
+            Some(cursor) if cursor.entry().is_some() => {
+                cursor.next().await?;
+                if !sits(cursor) {
+                    cursor.seek(wanted.key, wanted.seq).await?;
+                }
+                cursor
+            }
+            place => {
+                let cursor = place.insert(self.reader().await?.cursor());
+                cursor.seek(wanted.key, wanted.seq).await?;
+                cursor
+            }
+        };
+        match (sits(cursor), cursor.entry().map(|entry| entry.kind), cursor.value()) {
+            (true, Some(kind), Some(value)) => self.value(kind, value, wanted.ptr.len).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The packs of a shard, those included that were collected and that somebody may still read.
+#[derive(Debug, Default)]
+pub(crate) struct Packs {
+    /// The homes of an origin that was collected, from new to old.
+    homes: RefCell<BTreeMap<u32, Vec<Rc<Pack>>>>,
+    /// Those that nobody knows the origins of: the MANIFEST was lost.
+    strays: RefCell<Vec<Rc<Pack>>>,
+    by_number: RefCell<BTreeMap<u32, Rc<Pack>>>,
+    /// Nothing was ever collected.
+    none: Cell<bool>,
+}
+
+/// The values that were wanted, and how they were read.
+#[derive(Debug)]
+pub(crate) struct ManyValues {
+    /// In the order in which they were wanted.
+    pub(crate) values: Vec<Result<Bytes>>,
+    /// Reads made of segments, and values taken from packs.
+    pub(crate) reads: usize,
+    /// Of these, those that were not in memory.
+    pub(crate) waited: usize,
+}
+
+impl Packs {
+    /// The packs that a MANIFEST names.
+    pub(crate) fn new(
+        disk: &Disk,
+        dir: &Path,
+        state: &State,
+        cache: &Rc<BlockCache>,
+        handles: &Rc<Handles>,
+    ) -> Self {
+        let packs = Self { none: Cell::new(true), ..Self::default() };
+        for entry in state.packs.values() {
+            packs.add(Pack::new(disk, dir, entry.clone(), cache, handles));
+        }
+        packs
+    }
+
+    /// Makes a pack the home of its origins.
+    pub(crate) fn add(&self, pack: Pack) {
+        self.none.set(false);
+        let pack = Rc::new(pack);
+        let mut homes = self.homes.borrow_mut();
+        for &origin in &pack.entry.origins {
+            homes.entry(origin).or_default().insert(0, Rc::clone(&pack));
+        }
+        if pack.entry.origins.is_empty() {
+            self.strays.borrow_mut().push(Rc::clone(&pack));
+        }
+        self.by_number.borrow_mut().insert(pack.entry.number, pack);
+    }
+
+    /// Forgets a pack that nobody reads any more.
+    pub(crate) fn forget(&self, number: u32) {
+        let Some(pack) = self.by_number.borrow_mut().remove(&number) else { return };
+        let mut homes = self.homes.borrow_mut();
+        for origin in &pack.entry.origins {
+            if let Some(packs) = homes.get_mut(origin) {
+                packs.retain(|other| other.entry.number != number);
+                if packs.is_empty() {
+                    homes.remove(origin);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Option<Rc<Pack>> {
+        self.by_number.borrow().get(&number).cloned()
+    }
+
+    /// How many there are, and their bytes.
+    pub(crate) fn totals(&self) -> (usize, u64) {
+        let packs = self.by_number.borrow();
+        (packs.len(), packs.values().map(|pack| pack.entry.len).sum())
+    }
+
+    /// The value that a pointer leads to.
+    #[inline]
+    pub(crate) async fn read(&self, log: &ValueLog, ptr: ValuePtr, key: &[u8], seq: SeqNo) -> Result<Bytes> {
+        if self.none.get() {
+            return Ok(log.read(ptr, key, seq).await?);
+        }
+        self.read_packed(log, Wanted { ptr, key, seq }).await
+    }
+
+    async fn read_packed(&self, log: &ValueLog, wanted: Wanted<'_>) -> Result<Bytes> {
+        let Wanted { ptr, key, seq } = wanted;
+        let mut newest = None;
+        let mut at = 0;
+        // A pack that is added meanwhile moves the others back: one is asked twice then, none is left out.
+        while let Some(pack) = self.home(ptr.segment, at) {
+            if let Some(value) = pack.get(key, seq, ptr.len).await? {
+                return Ok(value);
+            }
+            newest.get_or_insert(pack);
+            at += 1;
+        }
+        match log.read(ptr, key, seq).await {
+            Err(jdb_val::Error::Missing { path, what }) => {
+                let strays = self.strays.borrow().clone();
+                for pack in strays {
+                    if let Ok(Some(value)) = pack.get(key, seq, ptr.len).await {
+                        return Ok(value);
+                    }
+                }
+                Err(match newest {
+                    Some(pack) => {
+                        let (path, what) =
+                            (pack.path.clone(), "value that its origin's pack holds (its sequence)");
+                        Error::Corrupt { path, what, offset: 0, expected: seq.get(), found: 0 }
+                    }
+                    None => Error::Missing { path, what },
+                })
+            }
+            value => Ok(value?),
+        }
+    }
+
+    fn home(&self, origin: u32, at: usize) -> Option<Rc<Pack>> {
+        self.homes.borrow().get(&origin)?.get(at).cloned()
+    }
+
+    /// The values of many pointers, with at most about `depth` reads under way at once. `rows`: their keys ascend or descend and
+    /// are probably neighbours.
+    pub(crate) async fn read_many(
+        &self,
+        log: &ValueLog,
+        wanted: &[Wanted<'_>],
+        depth: usize,
+        rows: bool,
+    ) -> ManyValues {
+        if self.none.get() {
+            let many = log.read_many(wanted, depth).await;
+            let values = many.values.into_iter().map(|value| value.map_err(Error::from)).collect();
+            return ManyValues { values, reads: many.reads, waited: many.waited };
+        }
+        let mut values: Vec<Option<Result<Bytes>>> = wanted.iter().map(|_| None).collect();
+        let (mut reads, mut waited) = (0, 0);
+        let (mut packed, plain): (Vec<usize>, Vec<usize>) = (0..wanted.len())
+            .partition(|&i| wanted.get(i).is_some_and(|one| self.home(one.ptr.segment, 0).is_some()));
+        if rows && wanted.first().zip(wanted.last()).is_some_and(|(first, last)| first.key > last.key) {
+            packed.reverse();
+        }
+        let pick = |places: &[usize]| -> Vec<Wanted<'_>> {
+            places.iter().filter_map(|&i| wanted.get(i)).copied().collect()
+        };
+        let mut put = |i: usize, value| {
+            if let Some(place) = values.get_mut(i) {
+                *place = Some(value);
+            }
+        };
+        if !plain.is_empty() {
+            let many = log.read_many(&pick(&plain), depth).await;
+            (reads, waited) = (many.reads, many.waited);
+            for (&i, value) in plain.iter().zip(many.values) {
+                // A segment may be gone whose values are in a pack of which nobody knows the origins.
+                if !matches!(value, Err(jdb_val::Error::Missing { .. })) {
+                    put(i, value.map_err(Error::from));
+                }
+            }
+        }
+        let mut in_flight = FuturesUnordered::new();
+        for places in self.groups(wanted, &packed, if rows { ROW_COUNT } else { 1 }) {
+            reads += places.len();
+            let group = pick(&places);
+            let Some(pack) = group.first().and_then(|one| self.home(one.ptr.segment, 0)) else { continue };
+            let mut read = Box::pin(async move { (places, pack.rows(&group).await) });
+            match futures::poll!(read.as_mut()) {
+                Poll::Ready((places, found)) => found_rows(&places, found, &mut put),
+                Poll::Pending => {
+                    waited += 1;
+                    in_flight.push(read);
+                    if in_flight.len() >= depth
+                        && let Some((places, found)) = in_flight.next().await
+                    {
+                        found_rows(&places, found, &mut put);
+                    }
+                }
+            }
+        }
+        while let Some((places, found)) = in_flight.next().await {
+            found_rows(&places, found, &mut put);
+        }
+        drop(in_flight);
+        let mut all = Vec::with_capacity(wanted.len());
+        for (value, one) in values.into_iter().zip(wanted) {
+            all.push(match value {
+                Some(value) => value,
+                None => self.read_packed(log, *one).await,
+            });
+        }
+        ManyValues { values: all, reads, waited }
+    }
+
+    /// The places of what is in packs, in their order, in groups of at most `count` of one pack.
+    fn groups(&self, wanted: &[Wanted<'_>], packed: &[usize], count: usize) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut open: BTreeMap<u32, usize> = BTreeMap::new();
+        for &i in packed {
+            let Some(pack) = wanted.get(i).and_then(|one| self.home(one.ptr.segment, 0)) else { continue };
+            let number = pack.entry.number;
+            match open.get(&number).and_then(|&at| groups.get_mut(at)).filter(|group| group.len() < count) {
+                Some(group) => group.push(i),
+                None => {
+                    open.insert(number, groups.len());
+                    groups.push(vec![i]);
+                }
+            }
+        }
+        groups
+    }
+}
+
+/// What a pack does not hold is looked for one by one.
+fn found_rows(
+    places: &[usize],
+    found: Vec<Result<Option<Bytes>>>,
+    put: &mut impl FnMut(usize, Result<Bytes>),
+) {
+    for (&i, value) in places.iter().zip(found) {
+        if let Some(value) = value.transpose() {
+            put(i, value);
+        }
+    }
+}

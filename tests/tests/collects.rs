@@ -1,0 +1,314 @@
+//! What collection gives back, what it leaves alone, and what it must not lose.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test harness: its own broken logic shall stop it"
+)]
+
+use jdb::{Db, ErrorKind, Options, Recovery, Tuning};
+use jdb_io::Disk;
+use jdb_io::sim::{Latency, SimConfig, SimDisk};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+
+fn options(path: impl Into<std::path::PathBuf>) -> Options {
+    Options {
+        shards: 1,
+        inline_max: 0,
+        flush_interval: Duration::from_secs(3600),
+        tuning: Tuning {
+            segment_len: Some(16 << 10),
+            table_len: Some(4000),
+            newest_count: Some(2),
+            hidden_len_min: Some(1),
+            pack_block_len: Some(1000),
+            ..Tuning::default()
+        },
+        ..Options::at(path)
+    }
+}
+
+/// Runs `test` on a simulated disk; `latency` in microseconds.
+fn on_sim<F: Future<Output = ()> + 'static>(latency: u64, test: impl FnOnce(SimDisk, Options) -> F) {
+    let latency = if latency == 0 { Latency::NONE } else { Latency::up_to(latency) };
+    let sim = SimDisk::new(SimConfig { seed: 3, latency, ..SimConfig::default() });
+    let options = options("/db").on_disk(Disk::sim(&sim));
+    sim.executor().block_on(test(sim.clone(), options)).expect("nothing waits for ever");
+}
+
+fn value(key: u64, round: u64) -> Vec<u8> {
+    [&key.to_be_bytes()[..], &round.to_be_bytes(), &[7; 500]].concat()
+}
+
+/// Nothing is collected but by request.
+fn patient(options: Options) -> Options {
+    Options { max_garbage: 0.95, ..options }
+}
+
+async fn put(db: &Db, keys: impl Iterator<Item = u64>, round: u64) {
+    for key in keys {
+        db.ns(key % 3).put(key.to_be_bytes(), value(key, round)).await.unwrap();
+    }
+}
+
+/// All rows by key, read by scans and by keys in both directions.
+async fn rows(db: &Db) -> BTreeMap<u64, u64> {
+    let mut rows = BTreeMap::new();
+    for id in 0..3u64 {
+        let ns = db.ns(id);
+        let mut scan = ns.iter();
+        let mut keys = Vec::new();
+        while let Some(item) = scan.next().await.unwrap() {
+            let value = item.value().await.unwrap();
+            let number = |at: usize| u64::from_be_bytes(value[at..at + 8].try_into().unwrap());
+            assert_eq!(item.key(), &value[..8]);
+            keys.push(number(0));
+            rows.insert(number(0), number(8));
+        }
+        let mut back = ns.iter().rev();
+        let mut left = keys.len();
+        while let Some(item) = back.next().await.unwrap() {
+            left -= 1;
+            assert_eq!(item.value().await.unwrap(), value(keys[left], rows[&keys[left]]));
+        }
+        assert_eq!(left, 0);
+        let found = ns.multi_get(keys.iter().map(|key| key.to_be_bytes())).await.unwrap();
+        for (key, found) in keys.iter().zip(found) {
+            assert_eq!(found.as_deref(), Some(&value(*key, rows[key])[..]));
+            let one = ns.get(key.to_be_bytes()).await.unwrap();
+            assert_eq!(one.as_deref(), Some(&value(*key, rows[key])[..]));
+        }
+    }
+    rows
+}
+
+async fn check_sound(db: &Db) {
+    let report = db.verify(|_| ()).await.unwrap();
+    assert_eq!(report.damage.iter().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+}
+
+fn log_len(db: &Db) -> u64 {
+    db.stats().log_len()
+}
+
+#[test]
+fn garbage_goes_by_itself_and_everything_else_stays() {
+    on_sim(0, |_, options| async move {
+        let db = jdb::open(options.clone()).await.unwrap();
+        let mut wanted = BTreeMap::new();
+        for round in 0..8 {
+            put(&db, (0..300).filter(|key| key % 5 < 4 || round == 0), round).await;
+            wanted.extend((0..300).filter(|key| key % 5 < 4 || round == 0).map(|key| (key, round)));
+            db.flush().await.unwrap();
+            db.settle().await.unwrap();
+            assert_eq!(rows(&db).await, wanted, "round {round}");
+            check_sound(&db).await;
+        }
+        let stats = &db.stats().shards[0];
+        assert!(stats.collections > 3 && stats.packs > 0 && stats.retired_files == 0, "{stats:?}");
+        // 300 values of 516 bytes; a tenth more for what is in no table's reach yet.
+        assert!(stats.log_len < 300 * 560 * 16 / 10, "{stats:?}");
+        db.close().await.unwrap();
+        let db = jdb::open(options).await.unwrap();
+        assert_eq!(rows(&db).await, wanted);
+        check_sound(&db).await;
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn all_values_deleted_leave_nothing() {
+    on_sim(0, |sim, options| async move {
+        let db = jdb::open(patient(options)).await.unwrap();
+        put(&db, 0..300, 0).await;
+        db.flush().await.unwrap();
+        for key in 0..300u64 {
+            db.ns(key % 3).delete(key.to_be_bytes()).await.unwrap();
+        }
+        let report = db.collect().await.unwrap();
+        assert!(report.after_len < 40_000 && report.moved_len == 0, "{report:?}");
+        assert!(db.stats().shards[0].freed_len > 150_000);
+        assert!(sim.paths().iter().all(|path| path.extension().is_none_or(|e| e != "pack")));
+        db.drop_ns(0u64).await.unwrap();
+        check_sound(&db).await;
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn dropped_namespaces_give_their_room_back() {
+    on_sim(0, |_, options| async move {
+        let db = jdb::open(patient(options)).await.unwrap();
+        put(&db, 0..300, 0).await;
+        db.drop_ns(1u64).await.unwrap();
+        db.drop_ns(2u64).await.unwrap();
+        let report = db.collect().await.unwrap();
+        assert!(report.after_len < 100 * 600 + (16 << 10), "{report:?}");
+        assert_eq!(rows(&db).await, (0..300).filter(|key| key % 3 == 0).map(|key| (key, 0)).collect());
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn asking_again_and_again_writes_nothing_more() {
+    on_sim(0, |_, options| async move {
+        // Long keys, a block each: the pack is longer than the records were.
+        let db = jdb::open(options).await.unwrap();
+        let key = |i: u8| [vec![i], vec![b'k'; 3000]].concat();
+        for round in 0..2u8 {
+            for i in 0..30 {
+                db.ns(1u64).put(key(i), [round; 300]).await.unwrap();
+            }
+        }
+        db.collect().await.unwrap();
+        let moved = db.stats().shards[0].collected_len;
+        for _ in 0..3 {
+            assert_eq!(db.collect().await.unwrap().moved_len, 0);
+        }
+        assert_eq!(db.stats().shards[0].collected_len, moved);
+        for i in 0..30 {
+            assert_eq!(db.ns(1u64).get(key(i)).await.unwrap().as_deref(), Some(&[1; 300][..]));
+        }
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn snapshots_scans_and_reads_under_way_see_what_they_saw() {
+    on_sim(300, |_, options| async move {
+        // Every block is read from the disk.
+        let db = jdb::open(Options { memory: 1, ..options }).await.unwrap();
+        put(&db, 0..200, 0).await;
+        db.collect().await.unwrap();
+        for round in 1..6 {
+            let snapshot = db.ns(0u64).snapshot();
+            let ns = db.ns(1u64);
+            let mut scan = ns.iter();
+            assert!(scan.next().await.unwrap().is_some());
+            let mut many = pin!(db.multi_get((0..200u64).map(|key| (key % 3, key.to_be_bytes()))));
+            assert!(futures::poll!(&mut many).is_pending());
+            put(&db, 0..200, round).await;
+            db.collect().await.unwrap();
+            put(&db, (0..200).filter(|key| key % 2 == 0), round).await;
+            db.collect().await.unwrap();
+            let held = db.stats().shards[0].retired_files;
+            assert!(held > 0, "what a read under way may want is kept");
+            for (key, found) in (0..200u64).zip(many.await.unwrap()) {
+                assert_eq!(found.as_deref(), Some(&value(key, round - 1)[..]), "round {round}");
+            }
+            let old = snapshot.get(3u64.to_be_bytes()).await.unwrap();
+            assert_eq!(old.as_deref(), Some(&value(3, round - 1)[..]), "round {round}");
+            let mut seen = 1;
+            while let Some(item) = scan.next().await.unwrap() {
+                let key = u64::from_be_bytes(item.key().try_into().unwrap());
+                assert_eq!(item.value().await.unwrap(), value(key, round - 1), "round {round}");
+                seen += 1;
+            }
+            assert_eq!(seen, 67);
+        }
+        assert_eq!(rows(&db).await, (0..200).map(|key| (key, 5)).collect());
+        // What the snapshots held goes when its tables are merged again.
+        put(&db, 0..200, 5).await;
+        db.collect().await.unwrap();
+        assert!(log_len(&db) < 200 * 700, "{:?}", db.stats().shards);
+        check_sound(&db).await;
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn file_with_a_damaged_live_value_stays_and_the_others_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let runtime = || jdb::runtime(&jdb::RuntimeConfig::default()).unwrap();
+    runtime().block_on(async {
+        let db = jdb::open(patient(options(&path))).await.unwrap();
+        put(&db, 0..300, 0).await;
+        db.flush().await.unwrap();
+        db.close().await.unwrap();
+    });
+    let file = first(&path, "log");
+    flip(&file, 600);
+    runtime().block_on(async {
+        let db = jdb::open(patient(options(&path))).await.unwrap();
+        put(&db, (0..300).filter(|key| key % 2 == 1), 1).await;
+        let error = db.collect().await.unwrap_err();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::Corrupt, Some(&*file)), "{error}");
+        assert!(file.exists() && db.stats().shards[0].packs > 0, "what is left is collected all the same");
+        let why = db.stats().shards[0].collection_error.clone().unwrap();
+        assert!(why.contains("00000001.log"), "{why}");
+        assert!(db.settle().await.is_ok());
+        // Just the value that is damaged cannot be read.
+        let mut lost = 0;
+        for key in 0..300u64 {
+            match db.ns(key % 3).get(key.to_be_bytes()).await {
+                Ok(found) => assert_eq!(found.as_deref(), Some(&value(key, key % 2)[..])),
+                Err(error) => {
+                    assert_eq!(error.path(), Some(&*file));
+                    lost += 1;
+                }
+            }
+        }
+        assert_eq!(lost, 1);
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn damaged_and_missing_packs_are_named_and_salvage_reads_them_without_a_manifest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let runtime = || jdb::runtime(&jdb::RuntimeConfig::default()).unwrap();
+    runtime().block_on(async {
+        let db = jdb::open(options(&path)).await.unwrap();
+        put(&db, 0..300, 0).await;
+        put(&db, (0..300).filter(|key| key % 2 == 1), 1).await;
+        db.collect().await.unwrap();
+        db.backup_to(dir.path().join("backup")).await.unwrap();
+        db.close().await.unwrap();
+    });
+    let wanted: BTreeMap<u64, u64> = (0..300).map(|key| (key, key % 2)).collect();
+    runtime().block_on(async {
+        let backup = jdb::open(options(dir.path().join("backup"))).await.unwrap();
+        assert_eq!(rows(&backup).await, wanted);
+        check_sound(&backup).await;
+        backup.close().await.unwrap();
+    });
+    fs::remove_file(path.join("shard-000/MANIFEST")).unwrap();
+    runtime().block_on(async {
+        let lost = Options { read_only: true, recovery: Recovery::Salvage, ..options(&path) };
+        let lost = jdb::open(lost).await.unwrap();
+        let report = lost.salvage(options(dir.path().join("saved")), |_| ()).await.unwrap();
+        assert_eq!((report.rows, report.lost_values), (300, 0), "{:?}", report.damage);
+        let saved = jdb::open(options(dir.path().join("saved"))).await.unwrap();
+        assert_eq!(rows(&saved).await, wanted);
+        saved.close().await.unwrap();
+    });
+    let path = dir.path().join("backup");
+    let pack = first(&path, "pack");
+    flip(&pack, 700);
+    runtime().block_on(async {
+        let db = jdb::open(options(&path)).await.unwrap();
+        let report = db.verify(|_| ()).await.unwrap();
+        assert!(report.damage_count > 0 && report.packs > 0);
+        assert!(report.damage.iter().all(|error| error.path() == Some(&*pack)), "{:?}", report.damage);
+        db.close().await.unwrap();
+        fs::remove_file(&pack).unwrap();
+        let error = jdb::open(options(&path)).await.unwrap_err();
+        assert_eq!(error.path(), Some(&*pack), "{error}");
+    });
+}
+
+fn first(path: &Path, extension: &str) -> std::path::PathBuf {
+    let files = fs::read_dir(path.join("shard-000")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|e| e == extension)).min().unwrap()
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
