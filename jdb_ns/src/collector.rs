@@ -42,6 +42,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(16);
 /// How often it is looked whether files that readers hold may go.
 const LOOK: Duration = Duration::from_secs(1);
+/// Collecting begins at this part of what may be garbage, so that the bound is kept while it runs.
+const AIM: f64 = 0.85;
 /// The garbage that is left when somebody asks for a collection.
 const GARBAGE_ASKED: f64 = 0.02;
 /// Target length of a pack's blocks in bytes: a value and some neighbours.
@@ -65,6 +67,8 @@ pub(crate) struct Collection {
     pub(crate) error: RefCell<Option<Error>>,
     /// What writers have to do because of garbage.
     pub(crate) pressure: Cell<Option<Pressure>>,
+    /// The last attempt found no room: the next one moves little.
+    tight: Cell<bool>,
     /// Files with a live record that cannot be read, and why.
     left_out: RefCell<BTreeMap<u32, Error>>,
     /// Collected files that a reader may still want, each group with the Versions that must be gone first.
@@ -106,8 +110,11 @@ struct Retired {
     packs: Vec<u32>,
 }
 
-/// Live records, in the order of a table.
-type Survivors = BTreeMap<(Vec<u8>, Reverse<SeqNo>), ValuePtr>;
+/// Records that are asked about together: in the order of their keys, so that a block of the index is read once for many.
+const ASKED_COUNT: usize = 64 << 10;
+
+/// Records in the order of a table: where their values are, as the index says it.
+type Records = BTreeMap<(Vec<u8>, Reverse<SeqNo>), ValuePtr>;
 
 /// A finished collection whose record is not written yet.
 #[derive(Debug)]
@@ -134,6 +141,14 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         }
         let left_out = shard.collection.left_out.borrow().len();
         let result = shard.collect_one(&mut finished).await;
+        let no_space = result.as_ref().is_err_and(Error::is_no_space);
+        shard.collection.tight.set(no_space);
+        if no_space && shard.reserve.give_up().await {
+            continue;
+        }
+        if result.is_ok() {
+            shard.reserve.restore().await;
+        }
         // What is damaged is left out from now on; the others can be collected at once.
         let failed = result.is_err() && shard.collection.left_out.borrow().len() == left_out;
         *shard.collection.error.borrow_mut() = result.err().filter(|_| failed);
@@ -167,7 +182,8 @@ impl Shard {
             state.replay_from.segment
         };
         let left_out = self.collection.left_out.borrow().keys().copied().collect();
-        let victims = victims::choose(state, lowest_unfit, max_garbage, &left_out);
+        let aim = if asked { max_garbage } else { max_garbage * AIM };
+        let victims = victims::choose(state, lowest_unfit, aim, &left_out, self.collection.tight.get());
         let balance = victims::balance(state);
         let moves = victims.as_ref().is_some_and(|victims| victims.live_len > 0) && !asked;
         self.collection.pressure.set(if moves { pace::garbage_pressure(balance, max_garbage) } else { None });
@@ -210,13 +226,14 @@ impl Shard {
     async fn pack(&self, victims: Victims) -> Result<Option<Collected>> {
         // What the victims' records are wanted for was published before their segments were sealed in the MANIFEST.
         let version = self.tree.version();
-        let mut survivors = Survivors::new();
+        let (mut asked, mut survivors) = (Records::new(), Records::new());
         let mut clock = Clock::new(self);
         if victims.live_len > 0 {
             for &number in &victims.segments {
-                let found = self.live_of_segment(number, &version, &mut survivors, &mut clock).await;
+                let found = self.ask_segment(number, &version, &mut asked, &mut survivors, &mut clock).await;
                 self.leave_out_if_damaged(number, found)?;
             }
+            keep_live(&version, &mut asked, &mut survivors, &mut clock).await?;
             for &number in &victims.packs {
                 let found = self.live_of_pack(number, &version, &mut survivors, &mut clock).await;
                 self.leave_out_if_damaged(number, found)?;
@@ -235,6 +252,10 @@ impl Shard {
         let number = self.take_number();
         let path = FileName::Pack(number).path(&self.dir);
         let written = self.write_pack(&path, &survivors, &victims, &mut clock).await;
+        // Freed step by step, too.
+        while survivors.pop_first().is_some() {
+            clock.tick().await;
+        }
         let info = match written {
             Ok(Some(info)) => info,
             Ok(None) => {
@@ -265,21 +286,24 @@ impl Shard {
         found
     }
 
-    async fn live_of_segment(
+    /// Adds the puts of a segment to those that are asked about; what was asked comes to the survivors when it is much.
+    async fn ask_segment(
         &self,
         number: u32,
         version: &Version,
-        survivors: &mut Survivors,
+        asked: &mut Records,
+        survivors: &mut Records,
         clock: &mut Clock<'_>,
     ) -> Result<()> {
         let mut walk = self.log.walk(number).await?;
         while walk.next_batch().await? {
+            if asked.len() >= ASKED_COUNT {
+                keep_live(version, asked, survivors, clock).await?;
+            }
             for record in walk.records().filter(|record| record.kind == RecordKind::Put) {
                 let ptr =
                     ValuePtr { segment: number, offset: record.pos.offset, len: record.value.len() as u32 };
-                if live_pointer(version, record.key, record.seq).await? == Some(ptr) {
-                    survivors.insert((record.key.to_vec(), Reverse(record.seq)), ptr);
-                }
+                asked.insert((record.key.to_vec(), Reverse(record.seq)), ptr);
                 if clock.tick().await {
                     return Ok(());
                 }
@@ -292,7 +316,7 @@ impl Shard {
         &self,
         number: u32,
         version: &Version,
-        survivors: &mut Survivors,
+        survivors: &mut Records,
         clock: &mut Clock<'_>,
     ) -> Result<()> {
         let Some(pack) = self.packs.get(number) else {
@@ -319,16 +343,11 @@ impl Shard {
     async fn write_pack(
         &self,
         path: &Path,
-        survivors: &Survivors,
+        survivors: &Records,
         victims: &Victims,
         clock: &mut Clock<'_>,
     ) -> Result<Option<jdb_sst::TableInfo>> {
-        let options = WriterOptions {
-            block_len: self.settings.pack_block_len.unwrap_or(BLOCK_LEN),
-            // Who looks for a value knows that it is there.
-            filter: false,
-            ..WriterOptions::default()
-        };
+        let options = pack_options(self.settings.pack_block_len);
         let mut writer = SstWriter::create(&self.disk, path, options).await?;
         let mut part: Vec<Wanted<'_>> = Vec::new();
         let mut part_len = 0;
@@ -476,9 +495,33 @@ impl Shard {
     }
 }
 
+/// How packs are written. Who looks for a value knows that it is there: no filter.
+pub(crate) fn pack_options(block_len: Option<usize>) -> WriterOptions {
+    WriterOptions { block_len: block_len.unwrap_or(BLOCK_LEN), filter: false, ..WriterOptions::default() }
+}
+
 /// Whether a file cannot be read as it was written, however often.
 fn is_damage(error: &Error) -> bool {
     matches!(error, Error::Corrupt { .. } | Error::Missing { .. } | Error::Unsupported { .. })
+}
+
+/// Moves those records to the survivors that the index leads to.
+async fn keep_live(
+    version: &Version,
+    asked: &mut Records,
+    survivors: &mut Records,
+    clock: &mut Clock<'_>,
+) -> Result<()> {
+    while let Some((record, ptr)) = asked.pop_first() {
+        let (key, Reverse(seq)) = &record;
+        if live_pointer(version, key, *seq).await? == Some(ptr) {
+            survivors.insert(record, ptr);
+        }
+        if clock.tick().await {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// The pointer that the durable index holds for exactly this key and sequence.

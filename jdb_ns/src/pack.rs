@@ -370,3 +370,23 @@ fn found_rows(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jdb_base::{Kind, NsId, SeqNo, key};
+
+    #[test]
+    fn the_page_shows_a_real_pack() {
+        let options = crate::collector::pack_options(None);
+        let mut builder = jdb_sst::TableBuilder::new(*b"id of the pack..", options).unwrap();
+        for (ns, key, seq, value) in [(7u64, "a", 12, "first"), (7, "a", 9, "older"), (300, "b", 5, "")] {
+            let key = key::engine_key(NsId::from(ns), key.as_bytes());
+            builder.append(&key, SeqNo::new(seq), Kind::Inline, value.as_bytes()).unwrap();
+        }
+        let dump = jdb_sst::dump(&builder.finish().0).unwrap().to_string();
+        let dump = dump.trim_end().to_owned() + "\n";
+        let page = include_str!("../../docs/format/pack.md");
+        let golden = page.split("```golden pack_v1\n").nth(1).and_then(|rest| rest.split("```").next());
+        assert_eq!(golden, Some(dump.as_str()), "the page's dump differs from\n{dump}");
+    }
+}

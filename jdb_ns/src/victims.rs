@@ -11,8 +11,10 @@ use std::collections::BTreeSet;
 
 /// Live bytes that one collection moves, at most, but for a single file that has more.
 const LIVE_LEN_MAX: u64 = 32 << 20;
-/// Live records that one collection moves, at most about: their keys are held in memory.
-const LIVE_COUNT_MAX: u64 = 128 << 10;
+/// Live records that one collection moves, at most about: their keys are held in memory, 100 bytes and a key each.
+const LIVE_COUNT_MAX: u64 = 32 << 10;
+/// Live bytes that one collection moves on a full disk, but for a single file that has more.
+const LIVE_LEN_TIGHT: u64 = 256 << 10;
 
 /// Files that are collected together.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -97,12 +99,14 @@ pub(crate) fn balance(state: &State) -> Balance {
 }
 
 /// What is to be collected next; `None` when the garbage is no more than `max_garbage` of the files. `left_out`: files that
-/// could not be collected. `lowest_unfit`: segments from here on are left alone, the replay position's at most.
+/// could not be collected. `lowest_unfit`: segments from here on are left alone, the replay position's at most. `tight`: there is
+/// hardly room for a pack.
 pub(crate) fn choose(
     state: &State,
     lowest_unfit: u32,
     max_garbage: f64,
     left_out: &BTreeSet<u32>,
+    tight: bool,
 ) -> Option<Victims> {
     let mut files = files(state, lowest_unfit, left_out);
     let total: u64 = files.iter().map(|file| file.len).sum();
@@ -119,7 +123,8 @@ pub(crate) fn choose(
     files.retain(|file| file.live_len > 0 && file.garbage() > 0);
     files.sort_by(File::is_worse);
     let mean = state.live.values().sum::<u64>() / state.tables.values().map(|t| t.count).sum::<u64>().max(1);
-    let live_max = LIVE_LEN_MAX.min(LIVE_COUNT_MAX * mean.max(64));
+    let len_max = if tight { LIVE_LEN_TIGHT } else { LIVE_LEN_MAX };
+    let live_max = len_max.min(LIVE_COUNT_MAX * mean.max(64));
     let (mut left, mut moved) = (garbage, 0);
     for file in &files {
         // Where little is garbage, moving the rest costs more than it gives.
@@ -173,7 +178,7 @@ mod tests {
     }
 
     fn chosen(state: &State, max_garbage: f64) -> (Vec<u32>, Vec<u32>) {
-        let victims = choose(state, state.replay_from.segment, max_garbage, &BTreeSet::new());
+        let victims = choose(state, state.replay_from.segment, max_garbage, &BTreeSet::new(), false);
         victims.map(|victims| (victims.segments, victims.packs)).unwrap_or_default()
     }
 
@@ -205,8 +210,9 @@ mod tests {
         let mut state = state(&many, &[]);
         state.tables.insert(99, crate::manifest::TableEntry { count: 100, ..Default::default() });
         assert_eq!(chosen(&state, 0.1).0, (1..=8).collect::<Vec<_>>());
-        let victims = choose(&state, 40, 0.1, &(1..5).collect()).unwrap();
+        let victims = choose(&state, 40, 0.1, &(1..5).collect(), false).unwrap();
         assert_eq!((victims.segments, victims.live_len), ((5..=12).collect(), 32 << 20));
-        assert_eq!(choose(&state, 3, 0.1, &BTreeSet::new()).unwrap().segments, [1, 2]);
+        assert_eq!(choose(&state, 3, 0.1, &BTreeSet::new(), false).unwrap().segments, [1, 2]);
+        assert_eq!(choose(&state, 40, 0.1, &BTreeSet::new(), true).unwrap().segments, [1]);
     }
 }

@@ -129,7 +129,8 @@ fn all_values_deleted_leave_nothing() {
             db.ns(key % 3).delete(key.to_be_bytes()).await.unwrap();
         }
         let report = db.collect().await.unwrap();
-        assert!(report.after_len < 40_000 && report.moved_len == 0, "{report:?}");
+        // What was half dead at the time may have been moved, and died there: no pack is left.
+        assert!(report.after_len < 40_000, "{report:?}");
         assert!(db.stats().shards[0].freed_len > 150_000);
         assert!(sim.paths().iter().all(|path| path.extension().is_none_or(|e| e != "pack")));
         db.drop_ns(0u64).await.unwrap();

@@ -45,7 +45,7 @@ impl Job {
             Setup { sync: workload.syncs(), scattered: workload.cold() && workload != Workload::ColdScan };
         let db = E::open(dir, setup).await?;
         let filled = workload.needs() != Needs::Nothing;
-        let mut session = Session::new(&db, &rows, filled);
+        let mut session = Session::new(&db, &rows, filled, dir);
         if filled && !workload.cold() {
             session.warm_up().await?;
         }
@@ -86,6 +86,7 @@ impl Job {
             bytes_written: written.zip(written_before).map(|(after, before)| after.saturating_sub(before)),
             dev_bytes_written,
             disk_bytes: disk_len(dir)?,
+            disk_peak_bytes: done.disk_peak,
             settle_s,
         })
     }

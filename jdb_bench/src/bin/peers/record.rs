@@ -37,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) dev_bytes_written: Option<u64>,
     /// Blocks of the database's files at the end.
     pub(crate) disk_bytes: u64,
+    /// The most that they were at a hundred looks while rows were put; 0 for other workloads.
+    pub(crate) disk_peak_bytes: u64,
     /// From the last answer until background work is idle and everything is on the disk.
     pub(crate) settle_s: f64,
 }
@@ -58,6 +60,7 @@ pub(crate) fn table(records: &[Record]) -> String {
         "written/put",
         "device/put",
         "disk MiB",
+        "peak MiB",
         "settle s",
     ]);
     let mut seen: Vec<(&str, &str)> = Vec::new();
@@ -103,6 +106,7 @@ fn row(records: &[Record], of: &Record) -> Vec<String> {
         show(2, &|record| per_put(record, record.bytes_written)),
         show(2, &|record| per_put(record, record.dev_bytes_written)),
         show(0, &|record| Some(mib(record.disk_bytes))),
+        show(0, &|record| (record.disk_peak_bytes > 0).then_some(mib(record.disk_peak_bytes))),
         show(2, &|record| Some(record.settle_s)),
     ]
 }
@@ -132,6 +136,7 @@ mod tests {
             bytes_written: Some(2480),
             dev_bytes_written: None,
             disk_bytes: 4096,
+            disk_peak_bytes: 8192,
             settle_s: 0.0,
         }
     }
@@ -143,7 +148,7 @@ mod tests {
         assert_eq!(
             names.collect::<Vec<_>>().join(" "),
             "engine version workload n value_len durability in_flight round ops ops_per_s p50_us p99_us p999_us cpu_s \
-             peak_rss_bytes bytes_put bytes_written dev_bytes_written disk_bytes settle_s"
+             peak_rss_bytes bytes_put bytes_written dev_bytes_written disk_bytes disk_peak_bytes settle_s"
         );
         assert!(line.contains(r#""dev_bytes_written":null"#), "{line}");
         assert_eq!(serde_json::to_string(&serde_json::from_str::<Record>(&line)?)?, line);

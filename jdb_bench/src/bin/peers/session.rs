@@ -1,13 +1,16 @@
 //! A workload, done to an open database: every answer is compared with what was put, a wrong one ends the run.
 
 use crate::engine::{Change, Engine, Walk};
-use crate::measure::{Laps, Times};
+use crate::measure::{Laps, Times, disk_len};
 use crate::rows::{Draw, Key, Rows, Zipf, digest, shuffled};
 use crate::workload::{IN_FLIGHT, Workload};
 use jdb_bench::Result;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// How often it is looked how much the files take.
+const LOOKS: usize = 100;
 /// Rows of a commit in the workloads of batches.
 const BATCH_COUNT: usize = 100;
 /// Rows behind a seek.
@@ -26,6 +29,9 @@ pub(crate) struct Session<'a, E> {
     /// Of each row, how many times it was overwritten.
     versions: Vec<u32>,
     bytes_put: u64,
+    /// Where the database lies, and the most that its files took at any look.
+    dir: &'a Path,
+    disk_peak: u64,
 }
 
 /// What a workload has done.
@@ -34,13 +40,15 @@ pub(crate) struct Done {
     pub(crate) time: Duration,
     pub(crate) times: Times,
     pub(crate) bytes_put: u64,
+    /// The most that the files took while it ran, as far as it was looked.
+    pub(crate) disk_peak: u64,
 }
 
 impl<'a, E: Engine> Session<'a, E> {
     /// A database that has all rows, or none.
-    pub(crate) fn new(db: &'a E, rows: &'a Rows, filled: bool) -> Self {
+    pub(crate) fn new(db: &'a E, rows: &'a Rows, filled: bool, dir: &'a Path) -> Self {
         let version = if filled { 0 } else { ABSENT };
-        Self { db, rows, versions: vec![version; rows.count as usize], bytes_put: 0 }
+        Self { db, rows, versions: vec![version; rows.count as usize], bytes_put: 0, dir, disk_peak: 0 }
     }
 
     /// Brings into memory what can be: all rows are walked over, and a tenth is read by key.
@@ -67,6 +75,16 @@ impl<'a, E: Engine> Session<'a, E> {
                 let picks: Vec<u32> = (0..ops).map(|_| draw.below(count) as u32).collect();
                 self.put(&picks, 1).await
             }
+            Overwrite5 => {
+                let mut draw = Draw::new(11);
+                let picks: Vec<u32> = (0..ops).map(|_| draw.below(count) as u32).collect();
+                self.put(&picks, 1).await
+            }
+            Overwrite5Zipf => {
+                let (zipf, mut draw) = (Zipf::new(count), Draw::new(12));
+                let picks: Vec<u32> = (0..ops).map(|_| zipf.row(&mut draw) as u32).collect();
+                self.put(&picks, 1).await
+            }
             DeleteRandom => self.delete(first(ops, &shuffled(count, 4))).await,
             ReadRandom | ColdRead => self.get(ops).await,
             ReadMissing => self.get_missing(ops).await,
@@ -81,7 +99,7 @@ impl<'a, E: Engine> Session<'a, E> {
             YcsbA | YcsbB | YcsbC | YcsbD | YcsbE | YcsbF => self.ycsb(workload, ops).await,
         };
         let (time, times) = times?;
-        Ok(Done { ops, time, times, bytes_put: self.bytes_put })
+        Ok(Done { ops, time, times, bytes_put: self.bytes_put, disk_peak: self.disk_peak })
     }
 
     /// Compares what is there after writes: the number and order of keys, and a thousand rows.
@@ -120,7 +138,12 @@ impl<'a, E: Engine> Session<'a, E> {
     async fn put(&mut self, order: &[u32], at_once: usize) -> Result<(Duration, Times)> {
         let (start, mut laps) = (Instant::now(), Laps::start()?);
         let mut changes: Vec<Change<'_>> = Vec::with_capacity(at_once);
-        for some in order.chunks(at_once) {
+        let look_every = (order.len() / at_once / LOOKS).max(1);
+        for (i, some) in order.chunks(at_once).enumerate() {
+            // A walk over some hundred names, so few times that it does not count.
+            if i % look_every == 0 {
+                self.disk_peak = self.disk_peak.max(disk_len(self.dir).unwrap_or(0));
+            }
             changes.clear();
             changes.extend(some.iter().map(|i| {
                 let i = u64::from(*i);

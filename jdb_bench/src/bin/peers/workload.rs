@@ -18,6 +18,10 @@ pub(crate) enum Workload {
     FillSyncBatch,
     /// As many puts as there are rows, of random ones that are there.
     Overwrite,
+    /// Five times as many.
+    Overwrite5,
+    /// The same, few rows often.
+    Overwrite5Zipf,
     /// Deletes of half the rows in random order.
     DeleteRandom,
     /// Gets of random rows.
@@ -106,7 +110,8 @@ impl Workload {
     pub(crate) fn needs(self) -> Needs {
         match self {
             FillSeq | FillRandom | FillBatch | FillSync | FillSyncBatch => Needs::Nothing,
-            Overwrite | DeleteRandom | YcsbA | YcsbB | YcsbD | YcsbE | YcsbF => Needs::Copy,
+            Overwrite | Overwrite5 | Overwrite5Zipf | DeleteRandom | YcsbA | YcsbB | YcsbD | YcsbE
+            | YcsbF => Needs::Copy,
             _ => Needs::Rows,
         }
     }
@@ -135,6 +140,7 @@ impl Workload {
     /// Fewer than there are rows where each is slow, or where reads would warm up what is to be cold.
     pub(crate) fn ops(self, count: u64) -> u64 {
         let share = match self {
+            Overwrite5 | Overwrite5Zipf => return count * 5,
             FillSync => 100,
             FillSyncBatch => 5,
             DeleteRandom | YcsbA | YcsbB | YcsbC | YcsbD | YcsbF => 2,
@@ -155,7 +161,7 @@ mod tests {
         let names: Vec<String> = Workload::value_variants().iter().map(|workload| workload.name()).collect();
         assert_eq!(
             names.join(" "),
-            "fillseq fillrandom fillbatch fillsync fillsyncbatch overwrite deleterandom readrandom readmissing coldread \
+            "fillseq fillrandom fillbatch fillsync fillsyncbatch overwrite overwrite5 overwrite5zipf deleterandom readrandom readmissing coldread \
              coldread32 multiget32 scanfwd scanrev keysfwd keysrev seeknext50 seekprev50 coldscan ycsb-a ycsb-b ycsb-c \
              ycsb-d ycsb-e ycsb-f"
         );
