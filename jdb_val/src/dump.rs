@@ -203,10 +203,11 @@ impl Lines<'_> {
     fn records<'b>(&mut self, mut rest: &'b [u8]) -> &'b [u8] {
         let Some(count) = varint::take_u64(&mut rest) else { return &[] };
         self.field(varint::len_u64(count), &format!("records {count}"));
-        let mut offset = 0;
+        let mut offset = 0u64;
         for _ in 0..count {
             let Some(item) = varint::take_u64(&mut rest) else { return &[] };
-            offset += item >> 3;
+            let Some(next) = offset.checked_add(item >> 3) else { return &[] };
+            offset = next;
             self.field(varint::len_u64(item), &format!("offset {offset}, kind {}", item & 7));
         }
         rest

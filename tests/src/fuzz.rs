@@ -19,6 +19,9 @@ use jdb_sst::{Block, BlockCursor, FilterBlock, Footer, Lookup, TableBuilder, Wal
 use jdb_val::footer::{FooterTop, find_in_pages};
 use jdb_val::record::{Fields, Head, encode};
 use jdb_val::{LogPos, RecordKind, SegmentHeader, segment};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// A target: any bytes go in.
 pub type Target = fn(&[u8]);
@@ -103,13 +106,11 @@ pub fn filter(data: &[u8]) {
 /// A sound table with bytes of one block changed and signed again: footer, index, data, filters, statistics.
 pub fn table(data: &[u8]) {
     let Some((&[block, shape, count, ..], changes)) = data.split_at_checked(3) else { return };
-    let mut bytes = table_of(shape, count);
-    let Ok(dump) = jdb_sst::dump(&bytes) else { unreachable!("the writer's own table") };
+    let sound = sound_table(shape, count);
+    let mut bytes = sound.bytes.clone();
     let limit = bytes.len() - FOOTER_LEN;
     let footer = footer_of(&bytes, limit).expect("the writer's own footer");
-    let blocks: Vec<_> = dump.sections.iter().filter(|s| s.name != "footer" && s.name != "unknown").collect();
-    let section = blocks[usize::from(block) % blocks.len()];
-    let (start, len) = (section.offset as usize, section.len as usize);
+    let (start, len) = sound.blocks[usize::from(block) % sound.blocks.len()];
     let body_len = len - TRAILER_LEN;
     for change in changes.chunks_exact(3).take(8) {
         let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % body_len.max(1);
@@ -119,12 +120,17 @@ pub fn table(data: &[u8]) {
     }
     let sum = crc32(footer.seed().at(start as u64), &[&bytes[start..start + body_len + 1]]);
     bytes[start + body_len + 1..start + len].copy_from_slice(&sum.to_le_bytes());
-    read_table(&bytes);
+    read_table(&bytes, false);
 }
 
-/// Any bytes as a table.
+/// Any bytes as a table; the same with its footer signed, and each block as it is read.
 pub fn table_raw(data: &[u8]) {
-    read_table(data);
+    read_table(data, false);
+    let Some(limit) = data.len().checked_sub(FOOTER_LEN) else { return };
+    let mut bytes = data.to_vec();
+    let start = Seed::of(&bytes[limit + 32..limit + 48]).at(limit as u64);
+    put_sum(&mut bytes, limit + FOOTER_LEN - 4, start, limit..limit + FOOTER_LEN - 4);
+    read_table(&bytes, true);
 }
 
 /// Records: any bytes, and one of ours with its header changed.
@@ -159,7 +165,7 @@ pub fn record(data: &[u8]) {
     read(&bytes);
 }
 
-/// Segments: any bytes behind a sound header.
+/// Segments: any bytes behind a sound header; the same with every record signed.
 pub fn segment_file(data: &[u8]) {
     let _ = jdb_val::dump::dump_segment(data, &SECRET, 1, 2);
     let seed = segment::segment_seed(&SECRET, 1, 2);
@@ -174,6 +180,33 @@ pub fn segment_file(data: &[u8]) {
     assert_eq!(SegmentHeader::decode(&bytes, seed, 1, 2).ok(), Some(header));
     bytes.extend_from_slice(data);
     let _ = jdb_val::dump::dump_segment(&bytes, &SECRET, 1, 2);
+    sign_records(&mut bytes, seed);
+    let _ = jdb_val::dump::dump_segment(&bytes, &SECRET, 1, 2);
+}
+
+/// Signs what lies where records of a segment lie when each is as long as it says.
+fn sign_records(bytes: &mut [u8], seed: Seed) {
+    const MIX: u32 = 0x6a64_6268;
+    let mut at = 64;
+    while let Some(head) = bytes.get(at..at + 32) {
+        let key_len = usize::from(u16::from_le_bytes([head[4], head[5]]));
+        let val_len = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
+        let end = at + 32 + usize::from(head[28]) + key_len + val_len;
+        let start = seed.at(at as u64);
+        let check = crc32(start ^ MIX, &[&head[4..29]]).to_le_bytes();
+        bytes[at + 29..at + 32].copy_from_slice(&check[..3]);
+        if end > bytes.len() {
+            break;
+        }
+        put_sum(bytes, at, start, at + 4..end);
+        at = end.next_multiple_of(8);
+    }
+}
+
+/// Puts the checksum of `summed` at `at`.
+fn put_sum(bytes: &mut [u8], at: usize, start: u32, summed: std::ops::Range<usize>) {
+    let sum = crc32(start, &[&bytes[summed]]);
+    bytes[at..at + 4].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// Pages of a segment's footer, signed.
@@ -191,6 +224,43 @@ pub fn segment_footer(data: &[u8]) {
     }
     let _ = find_in_pages(&page, seed, 0, &ns);
     let _ = jdb_val::dump::dump_footer(data, &SECRET, 1, 2, (0, data.len() as u32));
+    whole_footer(data, seed);
+}
+
+/// A footer of up to three data pages and up to three top pages behind a segment of the length that the input says: `data pages`,
+/// `top pages`, `end: u16`, then for each page the length of what it holds and that.
+fn whole_footer(data: &[u8], seed: Seed) {
+    let Some((&[data_pages, top_pages, end @ ..], mut rest)) = data.split_first_chunk::<4>() else { return };
+    let (data_pages, top_pages) = (usize::from(data_pages % 4), usize::from(top_pages % 3) + 1);
+    let end = u16::from_le_bytes(end);
+    let first = (usize::from(end) * 8).next_multiple_of(PAGE_LEN);
+    let top = first + data_pages * PAGE_LEN;
+    let mut file = vec![0; top + top_pages * PAGE_LEN];
+    for at in (first..file.len()).step_by(PAGE_LEN) {
+        let Some((&len, tail)) = rest.split_first_chunk::<2>() else { break };
+        let len = (usize::from(u16::from_le_bytes(len)) % (PAGE_LEN - 8)).min(tail.len());
+        file[at + 4] = if at < top { 1 } else { 2 };
+        file[at + 6..at + 8].copy_from_slice(&((len + 8) as u16).to_le_bytes());
+        file[at + 8..at + 8 + len].copy_from_slice(&tail[..len]);
+        rest = &tail[len..];
+    }
+    for (at, number) in [(20, data_pages as u32), (24, top_pages as u32), (56, u32::from(end))] {
+        file[top + at..top + at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    for at in (first..file.len()).step_by(PAGE_LEN) {
+        put_sum(&mut file, at, seed.at(at as u64), at + 4..at + PAGE_LEN);
+    }
+    if let Ok(parsed) = FooterTop::parse(&file[top..], seed, top as u64) {
+        for id in [1, 7, 300] {
+            let mut ns = Vec::new();
+            NsId::from(id as u64).encode(&mut ns);
+            if let Some((at, len)) = parsed.pages_of(&ns) {
+                let _ = find_in_pages(&file[at as usize..at as usize + len], seed, at, &ns);
+            }
+        }
+    }
+    let len = (file.len() - top) as u32;
+    let _ = jdb_val::dump::dump_footer(&file, &SECRET, 1, 2, (top as u64, len));
 }
 
 /// A change of a MANIFEST.
@@ -205,16 +275,42 @@ pub fn manifest_edit(data: &[u8]) {
     }
 }
 
-/// A MANIFEST.
+/// A MANIFEST; the same with its header and every record signed.
 pub fn manifest(data: &[u8]) {
     let _ = jdb_ns::manifest::dump(data, &SECRET, 1);
+    if data.len() < 64 {
+        return;
+    }
+    let mut file = data.to_vec();
+    let start = Seed::of(&[b"jdb manifest".as_slice(), &SECRET, &1u32.to_le_bytes()].concat()).at(0);
+    put_sum(&mut file, 60, start, 0..60);
+    let seed = Seed::of(&file[36..52]);
+    let mut at = 64;
+    while let Some(&[_, _, _, _, l0, l1, l2, l3, ..]) = file.get(at..at + 12) {
+        let len = [l0, l1, l2, l3];
+        let start = seed.at(at as u64);
+        let check = crc32(start, &[b"head", &len]);
+        file[at + 8..at + 12].copy_from_slice(&check.to_le_bytes());
+        let end = at + 12 + u32::from_le_bytes(len) as usize;
+        let Some(body) = file.get(at + 12..end) else { break };
+        let sum = crc32(start, &[&len, body]);
+        file[at..at + 4].copy_from_slice(&sum.to_le_bytes());
+        at = end.next_multiple_of(8);
+    }
+    let _ = jdb_ns::manifest::dump(&file, &SECRET, 1);
 }
 
-/// A superblock.
+/// A superblock; the same at full length and signed.
 pub fn superblock(data: &[u8]) {
     let _ = jdb_ns::superblock::dump(data);
-    if let Ok(superblock) = Superblock::decode(data) {
-        assert!(Superblock::decode(&superblock.encode()).is_ok());
+    let mut signed = data.to_vec();
+    signed.resize(4096, 0);
+    put_sum(&mut signed, 4092, 0, 0..4092);
+    let _ = jdb_ns::superblock::dump(&signed);
+    for bytes in [data, &signed] {
+        if let Ok(superblock) = Superblock::decode(bytes) {
+            assert_eq!(Superblock::decode(&superblock.encode()).ok(), Some(superblock));
+        }
     }
 }
 
@@ -225,6 +321,33 @@ pub fn filename(data: &[u8]) {
         assert_eq!(parsed.to_string(), name);
     }
     let _ = (parse_shard_dir(name), segment::parse_segment_name(name), segment::parse_any_name(name));
+}
+
+/// A table of the writer's, and where its blocks lie.
+struct Sound {
+    bytes: Vec<u8>,
+    blocks: Vec<(usize, usize)>,
+}
+
+thread_local! {
+    /// Those made before: to make and take apart one takes longer than to read it.
+    static SOUND: RefCell<BTreeMap<(u8, u8), Rc<Sound>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+fn sound_table(shape: u8, count: u8) -> Rc<Sound> {
+    SOUND.with_borrow_mut(|tables| {
+        if tables.len() > 2000 {
+            tables.clear();
+        }
+        let make = || {
+            let bytes = table_of(shape, count);
+            let Ok(dump) = jdb_sst::dump(&bytes) else { unreachable!("the writer's own table") };
+            let blocks = dump.sections.iter().filter(|s| s.name != "footer" && s.name != "unknown");
+            let blocks = blocks.map(|s| (s.offset as usize, s.len as usize)).collect();
+            Rc::new(Sound { bytes, blocks })
+        };
+        Rc::clone(tables.entry((shape, count)).or_insert_with(make))
+    })
 }
 
 /// A small table of the writer's: `shape` says how, `count` how many entries.
@@ -269,13 +392,13 @@ fn footer_of(bytes: &[u8], limit: usize) -> Option<Footer> {
     Footer::decode(bytes.get(limit..)?.first_chunk()?, limit as u64).ok()
 }
 
-/// Reads a table in every way there is.
-fn read_table(bytes: &[u8]) {
+/// Reads a table in every way there is; with `sign`, its blocks are signed as they are read.
+fn read_table(bytes: &[u8], sign: bool) {
     let _ = jdb_sst::dump(bytes);
     let Some(limit) = bytes.len().checked_sub(FOOTER_LEN) else { return };
     let Some(footer) = footer_of(bytes, limit) else { return };
     let all = Bytes::copy_from_slice(bytes);
-    let load = |want: Want| load(&all, footer.seed(), want);
+    let load = |want: Want| load(&all, footer.seed(), want, sign);
     let mut walk = Walk::new(&footer, limit as u64);
     let mut keys = Vec::new();
     let mut want = walk.seek_first().ok().flatten();
@@ -318,8 +441,14 @@ fn read_table(bytes: &[u8]) {
     }
 }
 
-fn load(all: &Bytes, seed: Seed, want: Want) -> Option<Bytes> {
+fn load(all: &Bytes, seed: Seed, want: Want, sign: bool) -> Option<Bytes> {
     let start = usize::try_from(want.handle.offset).ok()?;
     let end = start.checked_add(want.handle.len as usize).filter(|&end| end <= all.len())?;
-    jdb_sst::verify(&all.slice(start..end), seed, want.handle.offset).ok()
+    let mut stored = all.slice(start..end);
+    if sign && let Some(len) = stored.len().checked_sub(4) {
+        let mut signed = stored.to_vec();
+        put_sum(&mut signed, len, seed.at(want.handle.offset), 0..len);
+        stored = signed.into();
+    }
+    jdb_sst::verify(&stored, seed, want.handle.offset).ok()
 }
