@@ -3,7 +3,7 @@
 use jdb_bench::Result;
 use std::process::{Command, Output};
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "engine",
     "version",
     "workload",
@@ -23,6 +23,7 @@ const FIELDS: [&str; 20] = [
     "bytes_written",
     "dev_bytes_written",
     "disk_bytes",
+    "disk_peak_bytes",
     "settle_s",
 ];
 
@@ -49,13 +50,13 @@ fn every_engine_does_every_workload_and_answers_rightly() -> Result<()> {
         assert!(record["p50_us"].as_f64() <= record["p999_us"].as_f64(), "{line}");
         turns.push((record["workload"].to_string(), record["engine"].to_string()));
     }
-    assert_eq!(turns.len(), 25 * 4);
+    assert_eq!(turns.len(), 27 * 4);
     // Engines take turns: the four of each workload follow each other.
     for turn in turns.chunks(4) {
         assert!(turn.iter().all(|(workload, _)| *workload == turn[0].0), "{turn:?}");
     }
     let table = String::from_utf8(output.stdout)?;
-    assert_eq!(table.lines().filter(|line| line.contains("| jdb ")).count(), 25, "{table}");
+    assert_eq!(table.lines().filter(|line| line.contains("| jdb ")).count(), 27, "{table}");
     // Nothing stays but the lines.
     assert_eq!(std::fs::read_dir(dir.path())?.count(), 1);
     Ok(())
