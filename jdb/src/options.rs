@@ -26,7 +26,7 @@ pub struct Options {
     /// More makes fewer, larger tables and keeps more of them at hand.
     pub memory: usize,
     /// Tables and segments kept open for reading, of the whole database; default 256. What is evicted is opened again when
-    /// it is read. Open as well are what reads and compactions use just then, and in each shard the MANIFEST and the
+    /// it is read. Open as well are what reads, compactions and collections use just then, and in each shard the MANIFEST and the
     /// segments not yet synced, one mostly.
     pub descriptors: usize,
     /// Values up to this many bytes also stay in the index, where reads and scans find them without a second read;

@@ -25,6 +25,8 @@ fn small(path: &Path) -> Options {
         inline_max: 16,
         sync_interval: Duration::from_secs(3600),
         flush_interval: Duration::from_secs(3600),
+        // What packs do is in `collects`.
+        max_garbage: 0.95,
         tuning: Tuning {
             segment_len: Some(4096),
             block_len: Some(256),
