@@ -45,9 +45,17 @@ impl Manager {
     /// Makes a backup in `dir`, which must be empty or not exist.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`] when the directory is not empty; the disk's; the shard stopped writing.
+    /// [`Error::NotEmpty`] when the directory is not empty; [`Error::InvalidArgument`] when a MANIFEST was lost; the disk's; the
+    /// shard stopped writing.
     pub async fn backup_to(&self, dir: &Path) -> Result<BackupReport> {
         let disk = self.disk();
+        for shard in self.shards() {
+            if shard.manifest.lock().await.file.is_none() {
+                // Put together from its files, it knows of no live bytes: what opens the copy would take all of it for garbage.
+                let what = "a database that lost its MANIFEST can be salvaged, not backed up";
+                return Err(Error::InvalidArgument { what });
+            }
+        }
         disk.create_dir_all(dir).await?;
         if !disk.list(dir).await?.is_empty() {
             return Err(Error::NotEmpty { path: dir.to_owned() });

@@ -216,7 +216,13 @@ impl Shard {
             *finished = self.pack(victims).await?;
         }
         let Some(done) = finished else { return Ok(()) };
-        self.commit_collection(done).await?;
+        if let Err(error) = self.commit_collection(done).await {
+            if is_damage(&error) {
+                // It would be refused again and again. Its pack stays until the next open: an earlier record may name it.
+                *finished = None;
+            }
+            return Err(error);
+        }
         *finished = None;
         self.remove_collected().await;
         Ok(())
@@ -225,7 +231,9 @@ impl Shard {
     /// Finds what is live in the victims and writes it to a pack; `None` when the shard stopped meanwhile.
     async fn pack(&self, victims: Victims) -> Result<Option<Collected>> {
         // What the victims' records are wanted for was published before their segments were sealed in the MANIFEST.
-        let version = self.tree.version();
+        let mut version = Version::clone(&self.tree.version());
+        // Never asked, and not to be kept from being freed.
+        version.memtables.clear();
         let (mut asked, mut survivors) = (Records::new(), Records::new());
         let mut clock = Clock::new(self);
         if victims.live_len > 0 {

@@ -119,6 +119,8 @@ pub(crate) fn choose(
         victims.len += file.len;
         victims.live_len += file.live_len;
     };
+    // What is dead costs nothing: it goes first and alone, whatever becomes of the others.
+    let dead = files.iter().any(|file| file.live_len == 0);
     files.iter().filter(|file| file.live_len == 0).for_each(&mut take);
     files.retain(|file| file.live_len > 0 && file.garbage() > 0);
     files.sort_by(File::is_worse);
@@ -129,7 +131,7 @@ pub(crate) fn choose(
     for file in &files {
         // Where little is garbage, moving the rest costs more than it gives.
         let worth = file.garbage() as f64 >= file.len as f64 * max_garbage / 2.0;
-        if left <= allowed || !worth || (moved > 0 && moved + file.live_len > live_max) {
+        if dead || left <= allowed || !worth || (moved > 0 && moved + file.live_len > live_max) {
             break;
         }
         take(file);

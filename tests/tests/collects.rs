@@ -282,6 +282,8 @@ fn damaged_and_missing_packs_are_named_and_salvage_reads_them_without_a_manifest
     runtime().block_on(async {
         let lost = Options { read_only: true, recovery: Recovery::Salvage, ..options(&path) };
         let lost = jdb::open(lost).await.unwrap();
+        let refused = lost.backup_to(dir.path().join("no backup")).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
         let report = lost.salvage(options(dir.path().join("saved")), |_| ()).await.unwrap();
         assert_eq!((report.rows, report.lost_values), (300, 0), "{:?}", report.damage);
         let saved = jdb::open(options(dir.path().join("saved"))).await.unwrap();
