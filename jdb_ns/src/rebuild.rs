@@ -14,6 +14,7 @@ use jdb_io::{Disk, EntryKind, Mode};
 use jdb_sst::SstReader;
 use jdb_val::layout::{FIRST_RECORD, SEGMENT_HEADER_LEN};
 use jdb_val::segment::{SegmentHeader, segment_seed};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The state of a shard, from its files, and the newest sequence that its tables hold; what could not be used is added to `damage`.
@@ -60,7 +61,12 @@ pub(crate) async fn rebuild(
         }
     }
     let begins_below = |header: &&SegmentHeader| header.pred_last_seq <= covered;
-    if let Some(first) = headers.iter().filter(begins_below).max_by_key(|header| header.number) {
+    // Collected segments lie below the replay position: what lies before the last one that is missing is in tables.
+    let known: BTreeSet<u32> = headers.iter().map(|header| header.number).collect();
+    let behind_gap =
+        |header: &&SegmentHeader| header.pred.segment != 0 && !known.contains(&header.pred.segment);
+    let starts = headers.iter().filter(|header| begins_below(header) || behind_gap(header));
+    if let Some(first) = starts.max_by_key(|header| header.number) {
         state.replay_from = Position { segment: first.number, offset: FIRST_RECORD };
         state.last_seq = first.pred_last_seq;
     }
