@@ -2,17 +2,16 @@
 //!
 //! `cargo run --release -p jdb_bench --example cold -- --rows 300000 --value-len 1024 --rounds 3`
 //!
-//! Before each measurement the database is closed, its files are evicted from the page cache (`dd iflag=nocache`) and it is opened
+//! Before each measurement the database is closed, its files are evicted from the page cache and it is opened
 //! again; the host of a virtual disk may still hold them. Rows were put in random order, so that in key order values lie
 //! scattered. Every round measures all ways, one after the other; the medians are printed.
 
 use clap::Parser;
 use futures::future::try_join_all;
 use jdb::{Db, Options};
-use jdb_bench::report::sync_all;
+use jdb_bench::report::{evict, sync_all};
 use jdb_bench::{Result, Rows, Usage, block_on, median};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 #[derive(Parser, Clone)]
 struct Args {
@@ -151,23 +150,4 @@ async fn measure(path: &Path, rows: Rows, way: Way, count: u64, round: u64) -> R
     let reads = (db.stats().io.reads - before.reads) as f64;
     db.close().await?;
     Ok((values as f64 / time, cpu * 1e6 / values as f64, reads / values as f64))
-}
-
-/// Has the kernel forget the files below a directory.
-fn evict(dir: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            evict(&entry.path())?;
-        } else {
-            let mut input = std::ffi::OsString::from("if=");
-            input.push(entry.path());
-            let mut dd = Command::new("dd");
-            dd.arg(input).args(["iflag=nocache", "count=0"]).stderr(Stdio::null());
-            if !dd.status()?.success() {
-                return Err("dd cannot evict files here".into());
-            }
-        }
-    }
-    Ok(())
 }

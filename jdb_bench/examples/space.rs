@@ -11,10 +11,9 @@
 use clap::Parser;
 use jdb::{Db, Options};
 use jdb_bench::keys::mix;
-use jdb_bench::report::sync_all;
-use jdb_bench::{Result, block_on, median};
+use jdb_bench::report::{evict, sync_all};
+use jdb_bench::{Result, Rows, block_on, median};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[derive(Parser, Clone)]
@@ -45,11 +44,6 @@ fn main() -> Result<()> {
     many(&dir.path().join("many"), &args)
 }
 
-fn value(seed: u64, len: usize) -> Vec<u8> {
-    let words = (0..len.div_ceil(8) as u64).flat_map(|i| mix(seed << 20 | i).to_le_bytes());
-    words.take(len).collect()
-}
-
 fn files_len(db: &Db) -> u64 {
     let stats = db.stats();
     stats.log_len() + stats.table_len()
@@ -58,8 +52,9 @@ fn files_len(db: &Db) -> u64 {
 async fn big(path: &Path, count: u64) -> Result<()> {
     let db = jdb::open(path).await?;
     let ns = db.ns(1u64);
+    let values = Rows { count, ns_count: 1, value_len: BIG_LEN };
     for i in 0..count {
-        ns.put_bytes(i.to_be_bytes(), value(i, BIG_LEN).into()).await?;
+        ns.put_bytes(i.to_be_bytes(), values.value(i).into()).await?;
     }
     db.flush().await?;
     println!("{count} values of 64 KiB: {} MiB of files", files_len(&db) >> 20);
@@ -70,7 +65,7 @@ async fn big(path: &Path, count: u64) -> Result<()> {
     let start = Instant::now();
     for second in [0, 1, 2, 5, 10, 20, 30, 61, 75, 90] {
         let left = Duration::from_secs(second).saturating_sub(start.elapsed());
-        compio_sleep(left).await;
+        jdb::compio::time::sleep(left).await;
         let len = files_len(&db);
         println!(
             "{second:>4} s after the deletes: {:>6} MiB, {:.2}x live",
@@ -81,13 +76,10 @@ async fn big(path: &Path, count: u64) -> Result<()> {
     Ok(db.close().await?)
 }
 
-async fn compio_sleep(time: Duration) {
-    jdb::compio::time::sleep(time).await;
-}
-
 fn many(path: &Path, args: &Args) -> Result<()> {
     let (namespaces, rows) = (args.namespaces, args.rows);
     let all = namespaces * rows;
+    let values = Rows { count: all, ns_count: 1, value_len: VALUE_LEN };
     let warm = |db: Db| async move {
         walk_all(&db, namespaces).await?;
         let mut times = Vec::new();
@@ -105,7 +97,7 @@ fn many(path: &Path, args: &Args) -> Result<()> {
         let db = jdb::open(path).await?;
         for row in 0..rows {
             for ns in 0..namespaces {
-                db.ns(ns).put_bytes(row.to_be_bytes(), value(ns * rows + row, VALUE_LEN).into()).await?;
+                db.ns(ns).put_bytes(row.to_be_bytes(), values.value(ns * rows + row).into()).await?;
             }
         }
         db.flush().await?;
@@ -114,7 +106,7 @@ fn many(path: &Path, args: &Args) -> Result<()> {
         for n in 0..2 * all {
             let pick = mix(n) % all;
             let (ns, row) = (pick / rows, pick % rows);
-            db.ns(ns).put_bytes(row.to_be_bytes(), value(pick + n * all, VALUE_LEN).into()).await?;
+            db.ns(ns).put_bytes(row.to_be_bytes(), values.value(pick + (n + 1) * all).into()).await?;
         }
         db.flush().await?;
         db.settle().await?;
@@ -183,24 +175,4 @@ fn cold(path: &Path, args: &Args) -> Result<(f64, f64)> {
         reads.push(count as f64);
     }
     Ok((median(times), median(reads)))
-}
-
-/// Has the kernel forget the files below a directory.
-fn evict(path: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(path)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            evict(&path)?;
-            continue;
-        }
-        let status = Command::new("dd")
-            .arg(format!("if={}", path.display()))
-            .args(["iflag=nocache", "count=0"])
-            .stderr(Stdio::null())
-            .status()?;
-        if !status.success() {
-            return Err("dd iflag=nocache failed".into());
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Medians, and what a stretch of work has used.
 
+use crate::Result;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -83,6 +84,40 @@ fn sectors_written(device: &str) -> Option<u64> {
 pub fn sync_all() {
     // Without the program there is only a less complete figure.
     let _ = std::process::Command::new("sync").status();
+}
+
+/// Has the kernel forget the files below a directory; the host of a virtual disk may still hold them.
+///
+/// # Errors
+/// A file that cannot be opened or synced; everywhere but on Linux.
+pub fn evict(dir: &Path) -> Result<()> {
+    each_file(dir, &mut |path| {
+        let file = fs::File::open(path)?;
+        // Only pages that are on the disk can be forgotten.
+        file.sync_all()?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+        #[cfg(not(target_os = "linux"))]
+        return Err("files can be evicted on Linux only".into());
+        #[cfg(target_os = "linux")]
+        Ok(())
+    })
+}
+
+/// Calls `act` with every file below a directory.
+///
+/// # Errors
+/// The directory's that cannot be read; those of `act`.
+pub fn each_file(dir: &Path, act: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            each_file(&entry.path(), act)?;
+        } else {
+            act(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub mod picker;
 pub mod scan;
 mod shadow;
 pub mod table;
+mod table_file;
 #[cfg(test)]
 mod testing;
 pub mod tree;
@@ -43,6 +44,7 @@ pub use keeper::{DropRange, Group, Keeper, ReadPoint, Verdict};
 pub use picker::{Candidate, PickerOptions, Plan, Reason, pick, pick_all, waiting};
 pub use scan::{Row, Scan};
 pub use table::{Table, TableMeta};
+pub use table_file::TableFile;
 pub use tree::Tree;
 pub use version::{Found, Payload, Version};
 pub use weigh::Sample;

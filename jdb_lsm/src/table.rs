@@ -3,8 +3,9 @@
 //! Opening a database reads no table; a cold table costs its metadata only.
 
 use crate::error::{Error, Result};
+use crate::table_file::TableFile;
 use jdb_base::SeqNo;
-use jdb_io::{BlockCache, Disk, Handles, Held, Mode};
+use jdb_io::{BlockCache, Disk, Handles};
 use jdb_sst::{Footer, SstReader};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -39,21 +40,11 @@ pub struct TableMeta {
     pub hidden_len: u64,
 }
 
-/// What an open table is taken to weigh in bytes without its top index: reader, list of meta blocks, file.
-const READER_LEN: usize = 512;
-/// A top index in memory is about so many times as long as in the file, by the numbers beside it. Until it is read, and its
-/// true length known, that stands in for it; and a top that comes to more is not kept.
-const TOP_WEIGHT: usize = 2;
-const TOP_WEIGHT_MAX: usize = TOP_WEIGHT * jdb_sst::layout::TOP_LEN_PINNED;
-
 /// A table of the tree.
 #[derive(Debug)]
 pub struct Table {
     meta: TableMeta,
-    path: PathBuf,
-    disk: Disk,
-    cache: Option<(Rc<BlockCache>, u64)>,
-    reader: Held<SstReader>,
+    file: TableFile,
 }
 
 impl Table {
@@ -66,11 +57,7 @@ impl Table {
         cache: Option<Rc<BlockCache>>,
         handles: &Rc<Handles>,
     ) -> Self {
-        let cache = cache.map(|cache| {
-            let file_id = cache.next_file_id();
-            (cache, file_id)
-        });
-        Self { meta, path, disk: disk.clone(), cache, reader: Held::new(handles) }
+        Self { meta, file: TableFile::new(disk, path, cache, handles) }
     }
 
     /// What the MANIFEST says about it.
@@ -82,7 +69,7 @@ impl Table {
     /// Its file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Whether `key` lies in its key range.
@@ -98,31 +85,19 @@ impl Table {
             && upper.is_none_or(|upper| self.meta.first_key.as_slice() < upper)
     }
 
-    /// Its reader, opened when it is not: one open, one read of the footer, and the top index once more at the first block.
-    /// It stays open until it is among the least recently used of too many.
+    /// Its reader, opened when it is not, see [`TableFile::reader`].
     ///
     /// # Errors
     /// A missing, cut or damaged file, or a sound one that is not this table.
     pub async fn reader(&self) -> Result<Rc<SstReader>> {
-        if let Some(reader) = self.ready() {
-            return Ok(reader);
-        }
-        let opened = self.open(self.cache.clone()).await?;
-        // Another task may have opened it meanwhile: the first one stays.
-        let guess = opened.footer().top.len as usize * TOP_WEIGHT;
-        Ok(self.reader.put(opened, READER_LEN + if guess <= TOP_WEIGHT_MAX { guess } else { 0 }))
+        self.file.reader(|footer| self.check_identity(footer)).await
     }
 
     /// Its reader if it is open. Cost: no allocation, no look-up.
     #[inline]
     #[must_use]
     pub fn ready(&self) -> Option<Rc<SstReader>> {
-        let reader = self.reader.get()?;
-        let pinned_len = reader.pinned_len();
-        if pinned_len > 0 && self.reader.weight() != READER_LEN + pinned_len {
-            self.reader.weigh(READER_LEN + pinned_len);
-        }
-        Some(reader)
+        self.file.ready()
     }
 
     /// A reader of its own for one walk over the whole table: it leaves the block cache to those who read rows.
@@ -130,14 +105,7 @@ impl Table {
     /// # Errors
     /// As [`Table::reader`].
     pub async fn reader_uncached(&self) -> Result<Rc<SstReader>> {
-        self.open(None).await
-    }
-
-    async fn open(&self, cache: Option<(Rc<BlockCache>, u64)>) -> Result<Rc<SstReader>> {
-        let file = self.disk.open(&self.path, Mode::Read).await?;
-        let opened = SstReader::open(file, cache).await?;
-        self.check_identity(opened.footer())?;
-        Ok(opened)
+        self.file.reader_uncached(|footer| self.check_identity(footer)).await
     }
 
     /// A table verifies against its own id only: that it is the one the MANIFEST means is checked here.
@@ -151,11 +119,11 @@ impl Table {
             ("highest sequence of a table", meta.seq_max.get(), footer.seq_max.get()),
         ] {
             if expected != found {
-                return Err(Error::OtherTable { path: self.path.clone(), what, expected, found });
+                return Err(Error::OtherTable { path: self.path().to_owned(), what, expected, found });
             }
         }
         if meta.id != footer.id {
-            let (path, what) = (self.path.clone(), "id of a table");
+            let (path, what) = (self.path().to_owned(), "id of a table");
             return Err(Error::OtherTable { path, what, expected: half(&meta.id), found: half(&footer.id) });
         }
         Ok(())
@@ -220,7 +188,7 @@ mod tests {
             a.get(b"0999", SeqNo::MAX).await.unwrap().unwrap();
             assert!(table.ready().is_some_and(|reader| Rc::ptr_eq(&reader, &a)));
             assert!(a.pinned_len() > 0);
-            assert_eq!(handles().len(), super::READER_LEN + a.pinned_len());
+            assert_eq!(handles().len(), crate::table_file::READER_LEN + a.pinned_len());
         });
     }
 }

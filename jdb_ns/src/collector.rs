@@ -9,9 +9,8 @@
 //! The index is never written: pointers stay as they are, and a collection can lose no race with a write.
 //!
 //! Invariants
-//! - A victim lies below the segment of the replay position: all that its records may be wanted for is in durable tables, and
-//!   those of one pinned Version are asked, never memtables. Entries only leave the index, so that what is live later was
-//!   live then.
+//! - A victim lies below the segment of the replay position: all that its records may be wanted for is in durable tables, which
+//!   are asked (`survivors`), never memtables.
 //! - The record is only written when the survivors of each origin come to at least the live bytes that the MANIFEST counts.
 //! - A file that holds a live record which cannot be read is not collected.
 
@@ -22,13 +21,13 @@ use crate::pace::{self, Pressure};
 use crate::pack::Pack;
 use crate::read::DEPTH;
 use crate::shard::Shard;
-use crate::victims::{self, Victims};
+use crate::survivors::{Records, Search, len_by_origin};
+use crate::victims::{Files, Limits, Victims};
 use futures::future::select;
-use jdb_base::{Kind, SeqNo, ValuePtr};
+use jdb_base::Kind;
 use jdb_io::plant::{Plant, planted};
-use jdb_lsm::{Hidden, Payload, Version};
 use jdb_sst::{SstWriter, WriterOptions};
-use jdb_val::{RecordKind, Wanted, record_len};
+use jdb_val::Wanted;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -51,8 +50,9 @@ const BLOCK_LEN: usize = 16 << 10;
 /// Values and their bytes that are read together.
 const PART_COUNT: usize = 64;
 const PART_LEN: u64 = 1 << 20;
-/// Look-ups between two looks at the clock.
+/// Pieces of work between two looks at the clock, and their bytes.
 const LOOK_COUNT: u32 = 16;
+const LOOK_LEN: usize = 64 << 10;
 /// Time at a stretch.
 const STEP: Duration = Duration::from_micros(200);
 
@@ -61,12 +61,12 @@ const STEP: Duration = Duration::from_micros(200);
 pub(crate) struct Collection {
     /// Nothing is due, nothing runs.
     pub(crate) idle: Cell<bool>,
-    /// Somebody wants all garbage to go.
-    pub(crate) asked: Cell<bool>,
+    /// Somebody wants all garbage to go from files below this number: from those that were there when it was asked for.
+    asked: Cell<Option<u32>>,
     /// Why the last attempt failed.
     pub(crate) error: RefCell<Option<Error>>,
     /// What writers have to do because of garbage.
-    pub(crate) pressure: Cell<Option<Pressure>>,
+    pub(crate) pressure: Cell<Pressure>,
     /// The last attempt found no room: the next one moves little.
     tight: Cell<bool>,
     /// Files with a live record that cannot be read, and why.
@@ -87,9 +87,17 @@ pub(crate) struct CollectCounts {
 }
 
 impl Collection {
-    /// Takes note of a file that has to stay.
-    fn leave_out(&self, number: u32, why: &Error) {
-        self.left_out.borrow_mut().entry(number).or_insert_with(|| why.again());
+    /// Takes note of a file that has to stay because it is damaged; an error of another kind changes nothing.
+    fn note_damage(&self, number: u32, why: &Error) {
+        if is_damage(why) {
+            self.left_out.borrow_mut().entry(number).or_insert_with(|| why.again());
+        }
+    }
+
+    /// As an error goes on its way: takes note of the file that it is about.
+    pub(crate) fn leave_out_if_damaged(&self, number: u32, why: Error) -> Error {
+        self.note_damage(number, &why);
+        why
     }
 
     /// Why the last attempt failed, or why a file has to stay.
@@ -109,12 +117,6 @@ struct Retired {
     segments: Vec<u32>,
     packs: Vec<u32>,
 }
-
-/// Records that are asked about together: in the order of their keys, so that a block of the index is read once for many.
-const ASKED_COUNT: usize = 64 << 10;
-
-/// Records in the order of a table: where their values are, as the index says it.
-type Records = BTreeMap<(Vec<u8>, Reverse<SeqNo>), ValuePtr>;
 
 /// A finished collection whose record is not written yet.
 #[derive(Debug)]
@@ -154,12 +156,11 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         *shard.collection.error.borrow_mut() = result.err().filter(|_| failed);
         shard.collected.notify();
         retry = if failed { (retry * 2).min(RETRY_MAX) } else { RETRY };
-        if failed && !shard.is_over() {
-            let (stopped, timer) = (pin!(shard.stopped.wait()), pin!(shard.disk.sleep(retry)));
-            select(stopped, timer).await;
+        if failed {
+            shard.rest(retry).await;
         }
     }
-    shard.collection.pressure.set(None);
+    shard.collection.pressure.set(Pressure::None);
     shard.collected.notify();
 }
 
@@ -170,26 +171,26 @@ impl Shard {
         self.collection_due.notify();
     }
 
-    /// What is most urgent at this moment. What nobody but the garbage asks for waits until files were sealed.
+    /// What is most urgent at this moment.
     async fn next_victims(&self) -> Option<Victims> {
         let manifest = self.manifest.lock().await;
         let state = &manifest.state;
+        let replay_from = state.replay_from.segment.saturating_add(planted(Plant::VictimAtReplay).into());
+        let left_out = self.collection.left_out.borrow();
+        let files = Files::of(state, replay_from, |number| left_out.contains_key(&number));
+        let (max_garbage, tight) = (self.settings.max_garbage, self.collection.tight.get());
         let asked = self.collection.asked.get();
-        let max_garbage = if asked { GARBAGE_ASKED } else { self.settings.max_garbage };
-        let lowest_unfit = if planted(Plant::VictimAtReplay) {
-            state.replay_from.segment.saturating_add(1)
-        } else {
-            state.replay_from.segment
-        };
-        let left_out = self.collection.left_out.borrow().keys().copied().collect();
-        let aim = if asked { max_garbage } else { max_garbage * AIM };
-        let victims = victims::choose(state, lowest_unfit, aim, &left_out, self.collection.tight.get());
-        let balance = victims::balance(state);
-        let moves = victims.as_ref().is_some_and(|victims| victims.live_len > 0) && !asked;
-        self.collection.pressure.set(if moves { pace::garbage_pressure(balance, max_garbage) } else { None });
-        if victims.is_none() {
-            self.collection.asked.set(false);
-        }
+        let asked = asked.map(|below| Limits { max_garbage: GARBAGE_ASKED, below, tight });
+        let victims = asked.and_then(|limits| files.choose(limits)).or_else(|| {
+            self.collection.asked.set(None);
+            files.choose(Limits { max_garbage: max_garbage * AIM, below: u32::MAX, tight })
+        });
+        let moves = victims.as_ref().is_some_and(|victims| victims.live_len > 0);
+        let pressure =
+            if moves { pace::garbage_pressure(files.balance(), max_garbage) } else { Pressure::None };
+        // Who waits because of the one before looks again, and who asked.
+        self.collection.pressure.set(pressure);
+        self.collected.notify();
         victims
     }
 
@@ -218,7 +219,8 @@ impl Shard {
         let Some(done) = finished else { return Ok(()) };
         if let Err(error) = self.commit_collection(done).await {
             if is_damage(&error) {
-                // It would be refused again and again. Its pack stays until the next open: an earlier record may name it.
+                // It would be refused again and again. The next one is without the files that are to blame. Its pack stays until
+                // the next open: an earlier record may name it.
                 *finished = None;
             }
             return Err(error);
@@ -230,30 +232,21 @@ impl Shard {
 
     /// Finds what is live in the victims and writes it to a pack; `None` when the shard stopped meanwhile.
     async fn pack(&self, victims: Victims) -> Result<Option<Collected>> {
-        // What the victims' records are wanted for was published before their segments were sealed in the MANIFEST.
-        let mut version = Version::clone(&self.tree.version());
-        // Never asked, and not to be kept from being freed.
-        version.memtables.clear();
-        let (mut asked, mut survivors) = (Records::new(), Records::new());
+        let mut search = Search::new(self);
         let mut clock = Clock::new(self);
         if victims.live_len > 0 {
             for &number in &victims.segments {
-                let found = self.ask_segment(number, &version, &mut asked, &mut survivors, &mut clock).await;
-                self.leave_out_if_damaged(number, found)?;
+                search.segment(number, &mut clock).await?;
             }
-            keep_live(&version, &mut asked, &mut survivors, &mut clock).await?;
             for &number in &victims.packs {
-                let found = self.live_of_pack(number, &version, &mut survivors, &mut clock).await;
-                self.leave_out_if_damaged(number, found)?;
+                search.pack(number, &mut clock).await?;
             }
         }
+        let mut survivors = search.finish(&mut clock).await?;
         if self.is_over() {
             return Ok(None);
         }
-        let mut live: BTreeMap<u32, u64> = BTreeMap::new();
-        for ((key, _), ptr) in &survivors {
-            *live.entry(ptr.segment).or_default() += record_len(key.len(), ptr.len as usize);
-        }
+        let live = len_by_origin(&survivors);
         if survivors.is_empty() {
             return Ok(Some(Collected { victims, pack: None, live }));
         }
@@ -262,7 +255,7 @@ impl Shard {
         let written = self.write_pack(&path, &survivors, &victims, &mut clock).await;
         // Freed step by step, too.
         while survivors.pop_first().is_some() {
-            clock.tick().await;
+            clock.tick(0).await;
         }
         let info = match written {
             Ok(Some(info)) => info,
@@ -282,69 +275,6 @@ impl Shard {
         let origins = live.keys().copied().collect();
         let pack = PackEntry { number, len: info.len, id: info.id, origins, live_len: live.values().sum() };
         Ok(Some(Collected { victims, pack: Some(pack), live }))
-    }
-
-    /// A victim with a record that cannot be read stays, and is not chosen again.
-    fn leave_out_if_damaged(&self, number: u32, found: Result<()>) -> Result<()> {
-        if let Err(why) = &found
-            && is_damage(why)
-        {
-            self.collection.leave_out(number, why);
-        }
-        found
-    }
-
-    /// Adds the puts of a segment to those that are asked about; what was asked comes to the survivors when it is much.
-    async fn ask_segment(
-        &self,
-        number: u32,
-        version: &Version,
-        asked: &mut Records,
-        survivors: &mut Records,
-        clock: &mut Clock<'_>,
-    ) -> Result<()> {
-        let mut walk = self.log.walk(number).await?;
-        while walk.next_batch().await? {
-            if asked.len() >= ASKED_COUNT {
-                keep_live(version, asked, survivors, clock).await?;
-            }
-            for record in walk.records().filter(|record| record.kind == RecordKind::Put) {
-                let ptr =
-                    ValuePtr { segment: number, offset: record.pos.offset, len: record.value.len() as u32 };
-                asked.insert((record.key.to_vec(), Reverse(record.seq)), ptr);
-                if clock.tick().await {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn live_of_pack(
-        &self,
-        number: u32,
-        version: &Version,
-        survivors: &mut Records,
-        clock: &mut Clock<'_>,
-    ) -> Result<()> {
-        let Some(pack) = self.packs.get(number) else {
-            return Err(Error::Missing { path: FileName::Pack(number).path(&self.dir), what: "pack" });
-        };
-        let mut cursor = pack.reader_uncached().await?.cursor();
-        cursor.seek_first().await?;
-        while let Some(entry) = cursor.entry() {
-            // An origin has one home: what the index holds of this key and sequence is in this pack or nowhere.
-            if let Some(ptr) = live_pointer(version, entry.key, entry.seq).await?
-                && pack.is_home_of(ptr.segment)
-            {
-                survivors.insert((entry.key.to_vec(), Reverse(entry.seq)), ptr);
-            }
-            if clock.tick().await {
-                return Ok(());
-            }
-            cursor.next().await?;
-        }
-        Ok(())
     }
 
     /// Writes the survivors; `None` when the shard stopped meanwhile.
@@ -369,17 +299,15 @@ impl Shard {
             let values = self.packs.read_many(&self.log, &part, DEPTH, true).await.values;
             for (one, value) in part.drain(..).zip(values) {
                 let value = value.inspect_err(|error| {
-                    if is_damage(error) {
-                        // The file that holds it: its segment, or the pack that it went to before.
-                        let is_home = |number: &&u32| {
-                            self.packs.get(**number).is_some_and(|pack| pack.is_home_of(one.ptr.segment))
-                        };
-                        let pack = victims.packs.iter().find(is_home).copied();
-                        self.collection.leave_out(pack.unwrap_or(one.ptr.segment), error);
-                    }
+                    // The file that holds it: its segment, or the pack that it went to before.
+                    let is_home = |number: &&u32| {
+                        self.packs.get(**number).is_some_and(|pack| pack.is_home_of(one.ptr.segment))
+                    };
+                    let pack = victims.packs.iter().find(is_home).copied();
+                    self.collection.note_damage(pack.unwrap_or(one.ptr.segment), error);
                 })?;
                 writer.append(one.key, one.seq, Kind::Inline, &value).await?;
-                if clock.tick().await {
+                if clock.tick(value.len()).await {
                     return Ok(None);
                 }
             }
@@ -393,13 +321,7 @@ impl Shard {
     async fn commit_collection(&self, done: &Collected) -> Result<()> {
         let Collected { victims, pack, live } = done;
         if pack.is_some() {
-            let synced = self.names.sync(&self.disk, &self.dir).await.map_err(Error::from);
-            if let Err(error) = &synced
-                && error.is_failed_sync()
-            {
-                self.poison(error);
-            }
-            synced?;
+            self.sync_names().await?;
         }
         if planted(Plant::RemoveCollectedEarly) {
             for &number in &victims.segments {
@@ -436,19 +358,18 @@ impl Shard {
         if planted(Plant::TrustNewest) {
             return Ok(());
         }
+        let mut checked = Ok(());
         for origin in victims.origins(state) {
             let (expected, found) = (state.live_len(origin), live.get(&origin).copied().unwrap_or(0));
             if found < expected {
                 let path = FileName::Segment(origin).path(&self.dir);
                 let what = "live bytes of a segment that is collected";
                 let error = Error::Corrupt { path, what, offset: 0, expected, found };
-                for &number in victims.segments.iter().chain(&victims.packs) {
-                    self.collection.leave_out(number, &error);
-                }
-                return Err(error);
+                self.collection.note_damage(state.homes.get(&origin).copied().unwrap_or(origin), &error);
+                checked = checked.and(Err(error));
             }
         }
-        Ok(())
+        checked
     }
 
     /// Removes collected files that no Version leads to any more. What cannot be removed goes at the next open.
@@ -481,9 +402,9 @@ impl Shard {
         // A segment can be collected when replay starts in a later one.
         self.check_writable()?;
         *self.collection.error.borrow_mut() = None;
-        self.collection.asked.set(true);
+        self.collection.asked.set(Some(self.next_number.get()));
         self.want_collection();
-        self.wait_collected().await?;
+        self.wait_until_collected(|collection| collection.asked.get().is_none()).await?;
         self.collection.why_not().map_or(Ok(()), Err)
     }
 
@@ -492,7 +413,11 @@ impl Shard {
     /// # Errors
     /// As [`Shard::collect`], but for files that have to stay.
     pub(crate) async fn wait_collected(&self) -> Result<()> {
-        while self.tasks.get() > 0 && !self.collection.idle.get() {
+        self.wait_until_collected(|collection| collection.idle.get()).await
+    }
+
+    async fn wait_until_collected(&self, is_done: impl Fn(&Collection) -> bool) -> Result<()> {
+        while self.tasks.get() > 0 && !is_done(&self.collection) {
             self.check_writable()?;
             if let Some(error) = &*self.collection.error.borrow() {
                 return Err(error.again());
@@ -513,53 +438,27 @@ fn is_damage(error: &Error) -> bool {
     matches!(error, Error::Corrupt { .. } | Error::Missing { .. } | Error::Unsupported { .. })
 }
 
-/// Moves those records to the survivors that the index leads to.
-async fn keep_live(
-    version: &Version,
-    asked: &mut Records,
-    survivors: &mut Records,
-    clock: &mut Clock<'_>,
-) -> Result<()> {
-    while let Some((record, ptr)) = asked.pop_first() {
-        let (key, Reverse(seq)) = &record;
-        if live_pointer(version, key, *seq).await? == Some(ptr) {
-            survivors.insert(record, ptr);
-        }
-        if clock.tick().await {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// The pointer that the durable index holds for exactly this key and sequence.
-async fn live_pointer(version: &Version, key: &[u8], seq: SeqNo) -> Result<Option<ValuePtr>> {
-    let at = if planted(Plant::TrustNewest) { SeqNo::MAX } else { seq };
-    let found = version.get_in_tables(key, at, &Hidden::NONE).await?;
-    Ok(found.filter(|found| found.seq == seq).and_then(|found| match found.payload {
-        Payload::Pointer(ptr) => Some(ptr),
-        Payload::Inline(_) | Payload::Tombstone => None,
-    }))
-}
-
 /// Gives the thread to others in time.
-struct Clock<'a> {
+pub(crate) struct Clock<'a> {
     shard: &'a Shard,
     since: Duration,
     count: u32,
+    len: usize,
 }
 
 impl<'a> Clock<'a> {
     fn new(shard: &'a Shard) -> Self {
-        Self { shard, since: shard.disk.now(), count: 0 }
+        Self { shard, since: shard.disk.now(), count: 0, len: 0 }
     }
 
-    /// After each piece of work; `true` when the shard stops.
-    async fn tick(&mut self) -> bool {
+    /// After each piece of work on `len` bytes; `true` when the shard stops.
+    pub(crate) async fn tick(&mut self, len: usize) -> bool {
         self.count += 1;
-        if !self.count.is_multiple_of(LOOK_COUNT) {
+        self.len += len;
+        if self.count < LOOK_COUNT && self.len < LOOK_LEN {
             return false;
         }
+        (self.count, self.len) = (0, 0);
         let took = self.shard.disk.now().saturating_sub(self.since);
         if took < STEP {
             return false;

@@ -82,9 +82,8 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             Some(false) => (retry * 2).min(RETRY_MAX),
             Some(true) | None => RETRY,
         };
-        if failed.is_some() && !shard.is_over() {
-            let (stopped, timer) = (pin!(shard.stopped.wait()), pin!(shard.disk.sleep(retry)));
-            select(stopped, timer).await;
+        if failed.is_some() {
+            shard.rest(retry).await;
         }
     }
     shard.compacted.notify();
@@ -95,11 +94,6 @@ impl Shard {
     pub(crate) fn want_compaction(&self) {
         self.compaction_idle.set(false);
         self.compaction_due.notify();
-    }
-
-    /// Whether the tasks are to end.
-    pub(crate) fn is_over(&self) -> bool {
-        self.stopping.get() || self.poison.borrow().is_some()
     }
 
     /// Waits until something may be due. `false`: nothing came for long; what is hardly worth it may be done now.
@@ -228,13 +222,7 @@ impl Shard {
     async fn commit_compaction(&self, done: &Finished) -> Result<()> {
         let result = &done.result;
         if !result.added.is_empty() && !planted(Plant::NoTableDirSync) {
-            let synced = self.names.sync(&self.disk, &self.dir).await.map_err(Error::from);
-            if let Err(error) = &synced
-                && error.is_failed_sync()
-            {
-                self.poison(error);
-            }
-            synced?;
+            self.sync_names().await?;
         }
         if !result.plan.is_trivial && !planted(Plant::CompactBeforeLogSync) {
             self.wait_synced(done.needed).await?;

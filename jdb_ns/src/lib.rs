@@ -5,7 +5,7 @@
 //! | [`manager`] | opens, routes a namespace to its shard, closes |
 //! | `shard` | one tree, one log, one MANIFEST: the state that the tasks share |
 //! | `writer`, `syncer`, `flusher`, `compactor`, `collector` | the five tasks of a shard |
-//! | `pack`, `victims` | where the values of collected segments are; which files are to be collected |
+//! | `pack`, `victims`, `survivors` | where the values of collected segments are; which files are collected; which of their records are live |
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
 //! | [`backup`], [`verify`], [`salvage`] | a second database of the same files; everything checked; what is sound copied out |
 //! | `pace`, `gate` | how fast background work goes, and how much of it at once |
@@ -53,6 +53,7 @@ pub mod scan;
 mod shard;
 pub mod stats;
 pub mod superblock;
+mod survivors;
 mod syncer;
 pub mod verify;
 mod victims;

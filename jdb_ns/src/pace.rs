@@ -2,7 +2,8 @@
 //!
 //! One thread does both. After each step a compaction steps aside until the others have had their share of the time; when
 //! nobody else has anything to do it goes on at once. The more tables of level 0 wait, the larger its share; beyond that
-//! writers are slowed down, a millisecond at a time, and at last wait. All of it is awaited, and counted in the stats.
+//! writers are slowed down, a millisecond at a time, and at last wait. So they are for a collection while the log holds much more garbage
+//! than it may. All of it is awaited, and counted in the stats.
 
 use crate::victims::Balance;
 use jdb_io::{Disk, task};
@@ -30,9 +31,10 @@ const SLOW_LEN: u64 = 1 << 20;
 pub(crate) const SLOW_PAUSE: Duration = Duration::from_millis(1);
 
 /// What writers have to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Pressure {
     /// Nothing.
+    #[default]
     None,
     /// Pause after each so many bytes.
     Slow(u64),
@@ -53,6 +55,11 @@ pub(crate) fn pressure(count: usize, trigger: usize) -> Pressure {
     }
 }
 
+/// Whether a writer that has written `len` bytes since its last pause pauses again.
+pub(crate) fn pause_is_due(len: u64, pressures: [Pressure; 2]) -> bool {
+    pressures.iter().any(|pressure| matches!(pressure, Pressure::Slow(after) if len >= *after))
+}
+
 /// A compaction's share of the thread, 0..1, with `count` tables in level 0.
 pub(crate) fn share(count: usize, trigger: usize) -> f64 {
     let full = (trigger.max(1) * (FULL_SHARE_AT - 1)) as f64;
@@ -67,22 +74,25 @@ const GARBAGE_STOP_AT: f64 = 1.5;
 const GARBAGE_LEN_MIN: u64 = 64 << 20;
 
 /// The pressure of files that hold more garbage than `max_garbage` of their bytes, while a collection is due.
-pub(crate) fn garbage_pressure(balance: Balance, max_garbage: f64) -> Option<Pressure> {
+pub(crate) fn garbage_pressure(balance: Balance, max_garbage: f64) -> Pressure {
     let allowed = balance.live_len as f64 / (1.0 - max_garbage).max(0.05) + GARBAGE_LEN_MIN as f64;
     let over = balance.len as f64 / allowed;
     if over >= GARBAGE_STOP_AT {
-        return Some(Pressure::Stop);
+        return Pressure::Stop;
     }
-    let step = ((over - GARBAGE_SLOW_AT) / (GARBAGE_STOP_AT - GARBAGE_SLOW_AT) * 8.0).floor();
-    (step >= 0.0).then(|| Pressure::Slow(SLOW_LEN >> (step as u32).min(8)))
+    if over < GARBAGE_SLOW_AT {
+        return Pressure::None;
+    }
+    let step = (over - GARBAGE_SLOW_AT) / (GARBAGE_STOP_AT - GARBAGE_SLOW_AT) * 8.0;
+    Pressure::Slow(SLOW_LEN >> (step as u32).min(8))
 }
 
 /// A collection's share of the thread under this pressure.
-pub(crate) fn collection_share(pressure: Option<Pressure>) -> f64 {
+pub(crate) fn collection_share(pressure: Pressure) -> f64 {
     match pressure {
-        None | Some(Pressure::None) => SHARE_MIN,
-        Some(Pressure::Slow(_)) => 0.6,
-        Some(Pressure::Stop) => SHARE_MAX,
+        Pressure::None => SHARE_MIN,
+        Pressure::Slow(_) => (SHARE_MIN + SHARE_MAX) / 2.0,
+        Pressure::Stop => SHARE_MAX,
     }
 }
 
@@ -118,6 +128,19 @@ mod tests {
             (100, Pressure::Stop),
         ] {
             assert_eq!(pressure(count, 4), want, "{count} tables");
+        }
+        let mib = 1u64 << 20;
+        for (len, live_len, want) in [
+            (1400, 1000, Pressure::None),
+            (1715, 1000, Pressure::None),
+            (1720, 1000, Pressure::Slow(1 << 20)),
+            (2200, 1000, Pressure::Slow(1 << 13)),
+            (2300, 1000, Pressure::Stop),
+            (90, 0, Pressure::Slow(1 << 14)),
+            (60, 0, Pressure::None),
+        ] {
+            let balance = Balance { len: len * mib, live_len: live_len * mib, garbage: 0 };
+            assert_eq!(garbage_pressure(balance, 0.3), want, "{len} MiB for {live_len}");
         }
         assert!(share(4, 4) < 0.31 && share(8, 4) > 0.5 && share(12, 4) > 0.89 && share(99, 4) < 0.91);
     }

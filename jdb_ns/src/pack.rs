@@ -16,8 +16,9 @@ use crate::manifest::{PackEntry, State};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jdb_base::{Kind, SeqNo, ValuePtr};
-use jdb_io::{BlockCache, Disk, Handles, Held, Mode};
-use jdb_sst::{Cursor, SstReader};
+use jdb_io::{BlockCache, Disk, Handles};
+use jdb_lsm::TableFile;
+use jdb_sst::{Cursor, Footer, SstReader};
 use jdb_val::{ValueLog, Wanted};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -25,20 +26,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::Poll;
 
-/// What an open pack is taken to weigh in bytes, its top index apart.
-const READER_LEN: usize = 512;
 /// Values of neighbouring keys that are read one behind the other; more of them at once.
 const ROW_COUNT: usize = 16;
 
-/// A pack: what the MANIFEST says, and its reader, opened at first use.
+/// A pack: what the MANIFEST says, and its file.
 #[derive(Debug)]
 pub(crate) struct Pack {
     entry: PackEntry,
-    path: PathBuf,
-    disk: Disk,
-    cache: Rc<BlockCache>,
-    file_id: u64,
-    reader: Held<SstReader>,
+    file: TableFile,
 }
 
 impl Pack {
@@ -50,8 +45,7 @@ impl Pack {
         handles: &Rc<Handles>,
     ) -> Self {
         let path = FileName::Pack(entry.number).path(dir);
-        let file_id = cache.next_file_id();
-        Self { entry, path, disk: disk.clone(), cache: Rc::clone(cache), file_id, reader: Held::new(handles) }
+        Self { entry, file: TableFile::new(disk, path, Some(Rc::clone(cache)), handles) }
     }
 
     /// Length of its file in bytes.
@@ -64,31 +58,37 @@ impl Pack {
         self.entry.origins.binary_search(&origin).is_ok()
     }
 
+    fn path(&self) -> PathBuf {
+        self.file.path().to_owned()
+    }
+
     /// Its reader, opened when it is not.
-    pub(crate) async fn reader(&self) -> Result<Rc<SstReader>> {
-        if let Some(reader) = self.reader.get() {
-            return Ok(reader);
-        }
-        let opened = self.open(Some((Rc::clone(&self.cache), self.file_id))).await?;
-        let weight = READER_LEN + opened.footer().top.len as usize * 2;
-        Ok(self.reader.put(opened, weight))
+    async fn reader(&self) -> Result<Rc<SstReader>> {
+        let opened = self.file.reader(|footer| self.check_identity(footer)).await;
+        opened.map_err(|error| self.missing(error))
     }
 
     /// A reader of its own for a walk over all of it.
     pub(crate) async fn reader_uncached(&self) -> Result<Rc<SstReader>> {
-        self.open(None).await
+        let opened = self.file.reader_uncached(|footer| self.check_identity(footer)).await;
+        opened.map_err(|error| self.missing(error))
     }
 
-    async fn open(&self, cache: Option<(Rc<BlockCache>, u64)>) -> Result<Rc<SstReader>> {
-        let file = self.disk.open(&self.path, Mode::Read).await?;
-        let reader = SstReader::open(file, cache).await?;
-        if reader.footer().id != self.entry.id {
-            let half = |id: &[u8; 16]| u128::from_le_bytes(*id) as u64;
-            let (expected, found) = (half(&self.entry.id), half(&reader.footer().id));
-            let path = self.path.clone();
-            return Err(Error::Corrupt { path, what: "id of a pack", offset: 0, expected, found });
+    fn check_identity(&self, footer: &Footer) -> Result<()> {
+        if footer.id == self.entry.id {
+            return Ok(());
         }
-        Ok(reader)
+        let half = |id: &[u8; 16]| u128::from_le_bytes(*id) as u64;
+        let (expected, found) = (half(&self.entry.id), half(&footer.id));
+        Err(Error::Corrupt { path: self.path(), what: "id of a pack", offset: 0, expected, found })
+    }
+
+    /// A file that is gone, as what it was.
+    fn missing(&self, error: Error) -> Error {
+        match error {
+            Error::Io(error) if error.is_not_found() => Error::Missing { path: self.path(), what: "pack" },
+            error => error,
+        }
     }
 
     /// The value of exactly this entry; `None` when the pack does not hold it.
@@ -105,7 +105,7 @@ impl Pack {
             return Ok(value);
         }
         let (expected, found) = (u64::from(len), value.len() as u64);
-        let path = self.path.clone();
+        let path = self.path();
         Err(Error::Corrupt { path, what: "length of a value in a pack", offset: 0, expected, found })
     }
 
@@ -252,8 +252,7 @@ impl Packs {
                 }
                 Err(match newest {
                     Some(pack) => {
-                        let (path, what) =
-                            (pack.path.clone(), "value that its origin's pack holds (its sequence)");
+                        let (path, what) = (pack.path(), "value that its origin's pack holds (its sequence)");
                         Error::Corrupt { path, what, offset: 0, expected: seq.get(), found: 0 }
                     }
                     None => Error::Missing { path, what },

@@ -5,7 +5,7 @@
 //!
 //! A snapshot and a scan hold their sequence as a read point: compactions keep the rows that it sees.
 //!
-//! Many keys are looked up in two rounds: where the values are, then the values (`jdb_val`'s `read_many`). In the first round
+//! Many keys are looked up in two rounds: where the values are, then the values (`pack`). In the first round
 //! a look-up that waits for a block lets the others go on.
 
 use crate::error::Result;
@@ -124,9 +124,7 @@ impl Shard {
         }
         Ok(values)
     }
-}
 
-impl Shard {
     /// What a read of these keys sees, all taken in this one step: the place of the first key of each row of keys of one
     /// namespace, and its view. What is taken later may lack entries that this sequence sees.
     fn views_at(&self, keys: &[Key<'_>], seq: SeqNo) -> Vec<(usize, View)> {

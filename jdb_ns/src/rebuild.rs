@@ -1,7 +1,7 @@
 //! A shard whose MANIFEST is lost, put together from the files in its directory, for reading only.
 //!
 //! Every table and pack that opens is taken, every segment is readable. What tables hold was flushed in order, so the log is replayed from
-//! the segment in which the newest sequence of any table lies. What only the MANIFEST knew is lost: drops whose records lie
+//! the segment in which the newest sequence of any table lies, or from behind the last segment that is missing: it was collected. What only the MANIFEST knew is lost: drops whose records lie
 //! before that, and which tables and versions had been replaced: (key, sequence) still tells the newest, but what was
 //! deleted may come back where a compaction had let its tombstone go and an old table was left behind.
 
@@ -62,9 +62,9 @@ pub(crate) async fn rebuild(
     }
     let begins_below = |header: &&SegmentHeader| header.pred_last_seq <= covered;
     // Collected segments lie below the replay position: what lies before the last one that is missing is in tables.
-    let known: BTreeSet<u32> = headers.iter().map(|header| header.number).collect();
+    let numbers: BTreeSet<u32> = headers.iter().map(|header| header.number).collect();
     let behind_gap =
-        |header: &&SegmentHeader| header.pred.segment != 0 && !known.contains(&header.pred.segment);
+        |header: &&SegmentHeader| header.pred.segment != 0 && !numbers.contains(&header.pred.segment);
     let starts = headers.iter().filter(|header| begins_below(header) || behind_gap(header));
     if let Some(first) = starts.max_by_key(|header| header.number) {
         state.replay_from = Position { segment: first.number, offset: FIRST_RECORD };

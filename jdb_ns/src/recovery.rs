@@ -251,9 +251,11 @@ fn log_pos(position: Position) -> LogPos {
 /// Every table and pack that the MANIFEST names must be there in its full length; their contents are checked when they are read.
 async fn check_tables(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
     let entries = disk.list(dir).await?;
-    let tables = state.tables.values().map(|table| (FileName::Table(table.number), table.len, "table"));
-    let packs = state.packs.values().map(|pack| (FileName::Pack(pack.number), pack.len, "pack"));
-    for (name, len, what) in tables.chain(packs) {
+    let tables = state.tables.values();
+    let tables = tables.map(|table| (FileName::Table(table.number), table.len, ["table", "table length"]));
+    let packs = state.packs.values();
+    let packs = packs.map(|pack| (FileName::Pack(pack.number), pack.len, ["pack", "pack length"]));
+    for (name, len, [what, what_len]) in tables.chain(packs) {
         let name = name.to_string();
         let path = dir.join(&name);
         let found = entries
@@ -265,8 +267,7 @@ async fn check_tables(disk: &Disk, dir: &Path, state: &State) -> Result<()> {
             Some(entry) if entry.kind == EntryKind::File => {
                 let (expected, found) = (len, entry.len);
                 let offset = expected.min(found);
-                let what = if what == "pack" { "pack length" } else { "table length" };
-                return Err(Error::Corrupt { path, what, offset, expected, found });
+                return Err(Error::Corrupt { path, what: what_len, offset, expected, found });
             }
             _ => return Err(Error::Missing { path, what }),
         }

@@ -27,6 +27,7 @@ use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
 use crate::pack::Packs;
 use crate::points::ReadPoints;
 use crate::reserve::Reserve;
+use futures::future::select;
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::Event;
 use jdb_io::{BlockCache, Disk, Handles, Names};
@@ -38,6 +39,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -499,6 +501,33 @@ impl Shard {
             self.poison(error);
         }
         committed
+    }
+
+    /// Makes the names of new files durable. When that fails the shard stops writing.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) async fn sync_names(&self) -> Result<()> {
+        let synced = self.names.sync(&self.disk, &self.dir).await.map_err(Error::from);
+        if let Err(error) = &synced
+            && error.is_failed_sync()
+        {
+            self.poison(error);
+        }
+        synced
+    }
+
+    /// A background task's time between two attempts; ends at once when the shard stops.
+    pub(crate) async fn rest(&self, time: Duration) {
+        if !self.is_over() {
+            let (stopped, timer) = (pin!(self.stopped.wait()), pin!(self.disk.sleep(time)));
+            select(stopped, timer).await;
+        }
+    }
+
+    /// Whether the tasks are to end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stopping.get() || self.poison.borrow().is_some()
     }
 
     /// The next file number; never given out twice, but for the last one, `u32::MAX`, which names no file.

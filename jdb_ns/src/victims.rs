@@ -2,13 +2,18 @@
 //!
 //! The garbage of a segment is its length less the bytes of its live records: dead values, tombstones, inlined values, headers
 //! and footers need no rule of their own. Of a pack it is the part of what was live in it when it was written that is dead
-//! since: a pack that was just written has none, whatever its blocks and its index take, and collecting comes to an end. A collection is due when the files below the replay position
-//! hold more garbage than their share; it takes those that cost least for what they give back, and whatever is dead as a whole.
+//! since: a pack that was just written has none, whatever its blocks and its index take, and collecting comes to an end.
+//!
+//! A collection is due when the files below the replay position hold more garbage than their share; it takes those that cost least
+//! for what they give back. What is dead as a whole goes before them, by itself: it needs no room.
 
 use crate::manifest::State;
 use jdb_val::LogPos;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+/// Bytes of files that one collection reads, at most, but for a single one that has more: nothing is given back before its end.
+const LEN_MAX: u64 = 256 << 20;
 /// Live bytes that one collection moves, at most, but for a single file that has more.
 const LIVE_LEN_MAX: u64 = 32 << 20;
 /// Live records that one collection moves, at most about: their keys are held in memory, 100 bytes and a key each.
@@ -36,7 +41,7 @@ impl Victims {
     }
 }
 
-/// How the files below the replay position stand.
+/// What files hold together.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Balance {
     /// Their bytes.
@@ -58,90 +63,113 @@ struct File {
 }
 
 impl File {
-    fn garbage(&self) -> u64 {
-        self.garbage
-    }
-
-    /// Whether the share of its garbage is above that of `other`.
-    fn is_worse(&self, other: &Self) -> std::cmp::Ordering {
-        let share = |a: &Self, b: &Self| u128::from(a.garbage()) * u128::from(b.len.max(1));
+    /// The one with the larger share of garbage first.
+    fn worst_first(&self, other: &Self) -> Ordering {
+        let share = |a: &Self, b: &Self| u128::from(a.garbage) * u128::from(b.len.max(1));
         share(other, self).cmp(&share(self, other)).then(self.number.cmp(&other.number))
     }
 }
 
-fn files(state: &State, lowest_unfit: u32, left_out: &BTreeSet<u32>) -> Vec<File> {
-    let live_len = |origin: u32| state.live.get(&origin).copied().unwrap_or(0);
-    let segments = state.segments.values().filter(|segment| segment.number < lowest_unfit);
-    let segments = segments.map(|segment| {
-        let len = segment.len.max(LogPos::new(0, segment.end).byte_offset());
-        let live_len = live_len(segment.number);
-        let garbage = len.saturating_sub(live_len);
-        File { number: segment.number, is_pack: false, len, live_len, garbage }
-    });
-    let packs = state.packs.values().map(|pack| {
-        let live_len: u64 = pack.origins.iter().map(|&origin| live_len(origin)).sum();
-        let dead = u128::from(pack.live_len.saturating_sub(live_len));
-        let garbage = u128::from(pack.len) * dead / u128::from(pack.live_len.max(1));
-        File { number: pack.number, is_pack: true, len: pack.len, live_len, garbage: garbage as u64 }
-    });
-    segments.chain(packs).filter(|file| !left_out.contains(&file.number)).collect()
+/// What a collection is to keep to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The part of the files' bytes that may be garbage.
+    pub(crate) max_garbage: f64,
+    /// Only files below this number are taken.
+    pub(crate) below: u32,
+    /// There is hardly room for a pack.
+    pub(crate) tight: bool,
 }
 
-/// What the files that may be collected hold.
-pub(crate) fn balance(state: &State) -> Balance {
-    let mut balance = Balance::default();
-    for file in files(state, state.replay_from.segment, &BTreeSet::new()) {
-        balance.len += file.len;
-        balance.live_len += file.live_len;
-        balance.garbage += file.garbage();
+/// The files of a shard that may be collected.
+#[derive(Debug)]
+pub(crate) struct Files {
+    files: Vec<File>,
+    /// Bytes of an entry's record in the mean.
+    mean_len: u64,
+}
+
+impl Files {
+    /// Segments below `replay_from`, the segment of the replay position, and packs. A file that is `left_out`, because something
+    /// live in it cannot be read, is one of them only when nothing in it is live.
+    pub(crate) fn of(state: &State, replay_from: u32, is_left_out: impl Fn(u32) -> bool) -> Self {
+        let segments = state.segments.values().filter(|segment| segment.number < replay_from);
+        let segments = segments.map(|segment| {
+            let len = segment.len.max(LogPos::new(0, segment.end).byte_offset());
+            let live_len = state.live_len(segment.number);
+            File {
+                number: segment.number,
+                is_pack: false,
+                len,
+                live_len,
+                garbage: len.saturating_sub(live_len),
+            }
+        });
+        let packs = state.packs.values().map(|pack| {
+            let live_len: u64 = pack.origins.iter().map(|&origin| state.live_len(origin)).sum();
+            let dead = u128::from(pack.live_len.saturating_sub(live_len));
+            let garbage = u128::from(pack.len) * dead / u128::from(pack.live_len.max(1));
+            File { number: pack.number, is_pack: true, len: pack.len, live_len, garbage: garbage as u64 }
+        });
+        let fit = |file: &File| file.live_len == 0 || !is_left_out(file.number);
+        let count: u64 = state.tables.values().map(|table| table.count).sum();
+        let mean_len = state.live.values().sum::<u64>() / count.max(1);
+        Self { files: segments.chain(packs).filter(fit).collect(), mean_len }
     }
-    balance
-}
 
-/// What is to be collected next; `None` when the garbage is no more than `max_garbage` of the files. `left_out`: files that
-/// could not be collected. `lowest_unfit`: segments from here on are left alone, the replay position's at most. `tight`: there is
-/// hardly room for a pack.
-pub(crate) fn choose(
-    state: &State,
-    lowest_unfit: u32,
-    max_garbage: f64,
-    left_out: &BTreeSet<u32>,
-    tight: bool,
-) -> Option<Victims> {
-    let mut files = files(state, lowest_unfit, left_out);
-    let total: u64 = files.iter().map(|file| file.len).sum();
-    let garbage: u64 = files.iter().map(File::garbage).sum();
-    let allowed = (total as f64 * max_garbage) as u64;
-    let mut victims = Victims::default();
-    let mut take = |file: &File| {
-        let numbers = if file.is_pack { &mut victims.packs } else { &mut victims.segments };
-        numbers.push(file.number);
-        victims.len += file.len;
-        victims.live_len += file.live_len;
-    };
-    // What is dead costs nothing: it goes first and alone, whatever becomes of the others.
-    let dead = files.iter().any(|file| file.live_len == 0);
-    files.iter().filter(|file| file.live_len == 0).for_each(&mut take);
-    files.retain(|file| file.live_len > 0 && file.garbage() > 0);
-    files.sort_by(File::is_worse);
-    let mean = state.live.values().sum::<u64>() / state.tables.values().map(|t| t.count).sum::<u64>().max(1);
-    let len_max = if tight { LIVE_LEN_TIGHT } else { LIVE_LEN_MAX };
-    let live_max = len_max.min(LIVE_COUNT_MAX * mean.max(64));
-    let (mut left, mut moved) = (garbage, 0);
-    for file in &files {
-        // Where little is garbage, moving the rest costs more than it gives.
-        let worth = file.garbage() as f64 >= file.len as f64 * max_garbage / 2.0;
-        if dead || left <= allowed || !worth || (moved > 0 && moved + file.live_len > live_max) {
-            break;
+    pub(crate) fn balance(&self) -> Balance {
+        self.files.iter().fold(Balance::default(), |sum, file| Balance {
+            len: sum.len + file.len,
+            live_len: sum.live_len + file.live_len,
+            garbage: sum.garbage + file.garbage,
+        })
+    }
+
+    /// What is to be collected next; `None` when the garbage is within its limit and no file is dead as a whole.
+    pub(crate) fn choose(&self, limits: Limits) -> Option<Victims> {
+        let fit = || self.files.iter().filter(|file| file.number < limits.below);
+        // What is dead costs nothing: it goes first and alone, whatever becomes of the others.
+        let mut chosen: Vec<&File> = fit().filter(|file| file.live_len == 0).collect();
+        if chosen.is_empty() {
+            chosen = fit().filter(|file| file.garbage > 0).collect();
+            chosen.sort_by(|a, b| a.worst_first(b));
+            chosen.truncate(self.worth(&chosen, limits));
         }
-        take(file);
-        left -= file.garbage();
-        moved += file.live_len;
+        let numbers = |is_pack| {
+            let mut numbers: Vec<u32> =
+                chosen.iter().filter(|file| file.is_pack == is_pack).map(|file| file.number).collect();
+            numbers.sort_unstable();
+            numbers
+        };
+        let victims = Victims {
+            segments: numbers(false),
+            packs: numbers(true),
+            len: chosen.iter().map(|file| file.len).sum(),
+            live_len: chosen.iter().map(|file| file.live_len).sum(),
+        };
+        (!chosen.is_empty()).then_some(victims)
     }
-    victims.segments.sort_unstable();
-    victims.packs.sort_unstable();
-    let any = !victims.segments.is_empty() || !victims.packs.is_empty();
-    any.then_some(victims)
+
+    /// How many of these, from the first on, are worth to be collected together.
+    fn worth(&self, candidates: &[&File], limits: Limits) -> usize {
+        let Balance { len, garbage, .. } = self.balance();
+        let allowed = (len as f64 * limits.max_garbage) as u64;
+        let live_len = if limits.tight { LIVE_LEN_TIGHT } else { LIVE_LEN_MAX };
+        let live_max = live_len.min(LIVE_COUNT_MAX * self.mean_len.max(64));
+        let mut sum = Balance::default();
+        for (count, file) in candidates.iter().enumerate() {
+            // Where little is garbage, moving the rest costs more than it gives.
+            let worth = file.garbage as f64 >= file.len as f64 * limits.max_garbage / 2.0;
+            let fits = sum.live_len + file.live_len <= live_max && sum.len + file.len <= LEN_MAX;
+            if garbage - sum.garbage <= allowed || !worth || (count > 0 && !fits) {
+                return count;
+            }
+            sum.len += file.len;
+            sum.live_len += file.live_len;
+            sum.garbage += file.garbage;
+        }
+        candidates.len()
+    }
 }
 
 #[cfg(test)]
@@ -179,8 +207,16 @@ mod tests {
         state
     }
 
+    fn limits(max_garbage: f64) -> Limits {
+        Limits { max_garbage, below: u32::MAX, tight: false }
+    }
+
+    fn files(state: &State) -> Files {
+        Files::of(state, state.replay_from.segment, |_| false)
+    }
+
     fn chosen(state: &State, max_garbage: f64) -> (Vec<u32>, Vec<u32>) {
-        let victims = choose(state, state.replay_from.segment, max_garbage, &BTreeSet::new(), false);
+        let victims = files(state).choose(limits(max_garbage));
         victims.map(|victims| (victims.segments, victims.packs)).unwrap_or_default()
     }
 
@@ -191,7 +227,7 @@ mod tests {
             &[(9, 1000, 1200, &[(5, 200), (6, 100)])],
         );
         // Three quarters of the pack are dead. The fourth segment is the replay position's.
-        assert_eq!(balance(&state), Balance { len: 4000, live_len: 1900, garbage: 2150 });
+        assert_eq!(files(&state).balance(), Balance { len: 4000, live_len: 1900, garbage: 2150 });
         assert_eq!(chosen(&state, 0.5), (vec![2], vec![]));
         assert_eq!(chosen(&state, 0.3), (vec![2], vec![9]));
         assert_eq!(chosen(&state, 0.6), (vec![], vec![]));
@@ -199,22 +235,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dead_goes_at_once_and_the_segment_of_the_replay_position_never() {
-        let state = state(&[(1, 1000, 1000), (2, 10, 0), (3, 1000, 0)], &[]);
-        assert_eq!(chosen(&state, 0.9), (vec![2], vec![]));
-        assert_eq!(chosen(&state, 0.0), (vec![2], vec![]));
+    fn what_is_dead_goes_at_once_and_alone_and_the_segment_of_the_replay_position_never() {
+        let state = state(&[(1, 1000, 10), (2, 10, 0), (3, 1000, 0)], &[(9, 500, 400, &[])]);
+        for max_garbage in [0.9, 0.0] {
+            assert_eq!(chosen(&state, max_garbage), (vec![2], vec![9]));
+        }
+        let mut state = state;
+        state.segments.remove(&2);
+        state.packs.remove(&9);
+        assert_eq!(chosen(&state, 0.9), (vec![1], vec![]));
+        state.segments.remove(&1);
+        assert_eq!(chosen(&state, 0.0), (vec![], vec![]));
     }
 
     #[test]
-    fn a_collection_moves_a_bounded_part_and_leaves_out_what_failed() {
+    fn a_collection_takes_a_bounded_part_and_leaves_out_what_failed_while_it_is_live() {
         let mut many: Vec<_> = (1..40).map(|number| (number, 16 << 20, 4 << 20)).collect();
         many.push((40, 1, 0));
         let mut state = state(&many, &[]);
         state.tables.insert(99, crate::manifest::TableEntry { count: 100, ..Default::default() });
         assert_eq!(chosen(&state, 0.1).0, (1..=8).collect::<Vec<_>>());
-        let victims = choose(&state, 40, 0.1, &(1..5).collect(), false).unwrap();
+        let some = Files::of(&state, 40, |number| number < 5);
+        let victims = some.choose(limits(0.1)).unwrap();
         assert_eq!((victims.segments, victims.live_len), ((5..=12).collect(), 32 << 20));
-        assert_eq!(choose(&state, 3, 0.1, &BTreeSet::new(), false).unwrap().segments, [1, 2]);
-        assert_eq!(choose(&state, 40, 0.1, &BTreeSet::new(), true).unwrap().segments, [1]);
+        let segments = |limits| files(&state).choose(limits).unwrap().segments;
+        assert_eq!(segments(Limits { below: 3, ..limits(0.1) }), [1, 2]);
+        assert_eq!(segments(Limits { tight: true, ..limits(0.1) }), [1]);
+        // Much to read for little that is live: not more than 256 MiB of files.
+        state.live.values_mut().for_each(|live| *live = 1);
+        assert_eq!(chosen(&state, 0.1).0.len(), 16);
+        state.live.remove(&3);
+        let some = Files::of(&state, 40, |number| number < 5);
+        assert_eq!(some.choose(limits(0.1)).unwrap().segments, [3], "nothing in it is wanted any more");
     }
 }

@@ -125,6 +125,9 @@ impl Shard {
         let mut waited = false;
         while !self.stopping.get() && self.poison.borrow().is_none() {
             let unsynced = self.log.unsynced_span();
+            // Nobody waits for work that fails: a full disk refuses nothing more than it does already.
+            let level0 = pace::pressure(self.newest_count(), self.settings.picker.newest_count);
+            let garbage = self.collection.pressure.get();
             if unsynced > 0 && !self.may_be_unsynced(unsynced + self.front_count()) {
                 if self.log.synced() >= self.log.written() {
                     // Failed writes used them up: no sync can help.
@@ -139,34 +142,20 @@ impl Shard {
             } else if self.waits_for_flush() {
                 waited = true;
                 self.flushed.wait().await;
+            } else if level0 == Pressure::Stop && self.compaction_error.borrow().is_none() {
+                waited = true;
+                self.want_compaction();
+                self.compacted.wait().await;
+            } else if garbage == Pressure::Stop && self.collection.error.borrow().is_none() {
+                waited = true;
+                self.collected.wait().await;
             } else {
-                match pace::pressure(self.newest_count(), self.settings.picker.newest_count) {
-                    // A full disk refuses nothing more than it does already.
-                    Pressure::Stop if self.compaction_error.borrow().is_none() => {
-                        waited = true;
-                        self.want_compaction();
-                        self.compacted.wait().await;
-                    }
-                    Pressure::Slow(len) if self.slowed_len.get() >= len => {
-                        waited = true;
-                        self.slowed_len.set(0);
-                        self.disk.sleep(pace::SLOW_PAUSE).await;
-                        break;
-                    }
-                    _ => match self.collection.pressure.get() {
-                        Some(Pressure::Stop) if self.collection.error.borrow().is_none() => {
-                            waited = true;
-                            self.collected.wait().await;
-                        }
-                        Some(Pressure::Slow(len)) if self.slowed_len.get() >= len => {
-                            waited = true;
-                            self.slowed_len.set(0);
-                            self.disk.sleep(pace::SLOW_PAUSE).await;
-                            break;
-                        }
-                        _ => break,
-                    },
+                if pace::pause_is_due(self.slowed_len.get(), [level0, garbage]) {
+                    waited = true;
+                    self.slowed_len.set(0);
+                    self.disk.sleep(pace::SLOW_PAUSE).await;
                 }
+                break;
             }
         }
         if waited {

@@ -5,9 +5,12 @@
     reason = "a test harness: its own broken logic shall stop it"
 )]
 
+use futures::future::join_all;
 use jdb::{Db, ErrorKind, Options, Recovery, Tuning};
 use jdb_io::Disk;
-use jdb_io::sim::{Latency, SimConfig, SimDisk};
+use jdb_io::plant::{Plant, plant};
+use jdb_io::sim::{At, Fault, FaultKind, Latency, Repeat, SimConfig, SimDisk};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -119,12 +122,21 @@ fn garbage_goes_by_itself_and_everything_else_stays() {
     });
 }
 
-#[test]
-fn all_values_deleted_leave_nothing() {
+/// Runs `test` on a database with 300 rows in tables, in which nothing is collected but by request and what is dead as a whole.
+fn filled<F: Future<Output = ()>>(test: impl FnOnce(SimDisk, Db) -> F + 'static) {
     on_sim(0, |sim, options| async move {
         let db = jdb::open(patient(options)).await.unwrap();
         put(&db, 0..300, 0).await;
         db.flush().await.unwrap();
+        test(sim, db.clone()).await;
+        check_sound(&db).await;
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn all_values_deleted_leave_nothing() {
+    filled(|sim, db| async move {
         for key in 0..300u64 {
             db.ns(key % 3).delete(key.to_be_bytes()).await.unwrap();
         }
@@ -133,23 +145,125 @@ fn all_values_deleted_leave_nothing() {
         assert!(report.after_len < 40_000, "{report:?}");
         assert!(db.stats().shards[0].freed_len > 150_000);
         assert!(sim.paths().iter().all(|path| path.extension().is_none_or(|e| e != "pack")));
-        db.drop_ns(0u64).await.unwrap();
-        check_sound(&db).await;
-        db.close().await.unwrap();
     });
 }
 
 #[test]
 fn dropped_namespaces_give_their_room_back() {
-    on_sim(0, |_, options| async move {
-        let db = jdb::open(patient(options)).await.unwrap();
-        put(&db, 0..300, 0).await;
+    filled(|_, db| async move {
         db.drop_ns(1u64).await.unwrap();
         db.drop_ns(2u64).await.unwrap();
         let report = db.collect().await.unwrap();
         assert!(report.after_len < 100 * 600 + (16 << 10), "{report:?}");
         assert_eq!(rows(&db).await, (0..300).filter(|key| key % 3 == 0).map(|key| (key, 0)).collect());
+    });
+}
+
+#[test]
+fn on_a_full_disk_dead_files_go_and_the_others_when_there_is_room() {
+    filled(|sim, db| async move {
+        sim.inject(Fault { at: At::NthOn(".pack", 0), kind: FaultKind::Enospc, repeat: Repeat::Forever });
+        // The first half is dead, of the second every other value: that takes a pack.
+        for key in (0..300u64).filter(|key| *key < 150 || key % 2 == 0) {
+            db.ns(key % 3).delete(key.to_be_bytes()).await.unwrap();
+        }
+        let error = db.collect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+        let stats = db.stats();
+        assert!(stats.shards[0].freed_len >= 60_000 && stats.shards[0].packs == 0, "{stats:?}");
+        let wanted: BTreeMap<u64, u64> = (150..300).filter(|key| key % 2 == 1).map(|key| (key, 0)).collect();
+        assert_eq!(rows(&db).await, wanted);
+        sim.clear_faults();
+        let report = db.collect().await.unwrap();
+        assert!(report.moved_len > 0 && report.after_len < 75 * 600 + (32 << 10), "{report:?}");
+        assert_eq!(rows(&db).await, wanted);
+    });
+}
+
+#[test]
+fn asking_ends_although_others_go_on_writing() {
+    on_sim(300, |_, options| async move {
+        let db = jdb::open(options).await.unwrap();
+        put(&db, 0..60, 0).await;
+        let done = Cell::new(false);
+        let mut wanted: BTreeMap<u64, u64> = (0..60).map(|key| (key, 0)).collect();
+        let write = async {
+            for round in 1.. {
+                assert!(round < 20, "new files are collected as well");
+                // A third of each segment lives longer, so that there is always something to move.
+                let keys = || (0..60u64).filter(|key| !(key + round).is_multiple_of(3));
+                join_all(keys().map(|key| put(&db, key..key + 1, round))).await;
+                wanted.extend(keys().map(|key| (key, round)));
+                db.flush().await.unwrap();
+                if done.get() {
+                    break;
+                }
+            }
+        };
+        let collect = async {
+            db.collect().await.unwrap();
+            done.set(true);
+        };
+        futures::join!(write, collect);
+        assert_eq!(rows(&db).await, wanted);
         db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_collection_that_finds_less_than_is_counted_leaves_its_files_and_the_others_go_on() {
+    on_sim(0, |_, options| async move {
+        let db = jdb::open(patient(options)).await.unwrap();
+        put(&db, 0..300, 0).await;
+        db.flush().await.unwrap();
+        plant(&[Plant::CountLiveTwice]);
+        put(&db, 0..100, 1).await;
+        db.flush().await.unwrap();
+        plant(&[]);
+        // Three of four values that were counted twice die: the count is still above what is live, and garbage above what may be.
+        let dies = |key: &u64| !key.is_multiple_of(4);
+        let round = |key: u64| if dies(&key) { 2 } else { u64::from(key < 100) };
+        put(&db, (0..300).filter(dies), 2).await;
+        let error = db.collect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains("live bytes of a segment"), "{error}");
+        let stats = db.stats();
+        assert!(stats.shards[0].packs > 0, "what was counted rightly goes on: {stats:?}");
+        assert!(db.settle().await.is_ok());
+        assert_eq!(rows(&db).await, (0..300).map(|key| (key, round(key))).collect());
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn salvage_without_a_manifest_reads_the_log_behind_a_segment_that_was_collected() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let runtime = || jdb::runtime(&jdb::RuntimeConfig::default()).unwrap();
+    runtime().block_on(async {
+        let db = jdb::open(patient(options(&path))).await.unwrap();
+        // The newest sequence of any table stays in a segment that is not the last one flushed: the rows behind it are deleted, and
+        // their tombstones go with them.
+        put(&db, 0..100, 0).await;
+        db.compact().await.unwrap();
+        put(&db, 100..200, 0).await;
+        for key in 100..200u64 {
+            db.ns(key % 3).delete(key.to_be_bytes()).await.unwrap();
+        }
+        db.collect().await.unwrap();
+        put(&db, 200..210, 0).await;
+        db.sync().await.unwrap();
+        drop(db);
+    });
+    fs::remove_file(path.join("shard-000/MANIFEST")).unwrap();
+    runtime().block_on(async {
+        let lost = Options { read_only: true, recovery: Recovery::Salvage, ..options(&path) };
+        let lost = jdb::open(lost).await.unwrap();
+        let report = lost.salvage(options(dir.path().join("saved")), |_| ()).await.unwrap();
+        let saved = jdb::open(options(dir.path().join("saved"))).await.unwrap();
+        let rows = rows(&saved).await;
+        assert_eq!(rows, (0..100).chain(200..210).map(|key| (key, 0)).collect(), "{:?}", report.damage);
+        saved.close().await.unwrap();
     });
 }
 

@@ -175,6 +175,7 @@ impl Image {
                     let done = if rng.chance(1, 3) { part.len() } else { rng.index(part.len() + 1) };
                     let part = part.get(..done).unwrap_or_default();
                     if !part.is_empty() {
+                        // Whatever becomes of the part, the operation fails with its fault.
                         self.write(node, offset + *from as u64, part, touched).ok();
                     }
                 }

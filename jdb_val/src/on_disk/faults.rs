@@ -170,6 +170,7 @@ fn opening_needs_no_space_and_fifty_crashes_while_opening_leave_nothing() {
         let disk = Disk::sim(&sim);
         let executor = sim.executor();
         executor.spawn(async move {
+            // It dies before anybody hears how that went.
             let _ = open(&disk, config(), &Checkpoint::default()).await;
         });
         for _ in 0..seed * 3 {

@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 use jdb_bench::Result;
+use jdb_bench::report::each_file;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -80,21 +81,6 @@ pub(crate) fn disk_len(dir: &Path) -> Result<u64> {
     Ok(len)
 }
 
-/// Has the kernel forget the files below a directory; the host of a virtual disk may still hold them.
-pub(crate) fn evict(dir: &Path) -> Result<()> {
-    each_file(dir, &mut |path| {
-        let file = fs::File::open(path)?;
-        // Only pages that are on the disk can be forgotten.
-        file.sync_all()?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
-        #[cfg(not(target_os = "linux"))]
-        return Err("files can be evicted on Linux only".into());
-        #[cfg(target_os = "linux")]
-        Ok(())
-    })
-}
-
 /// Copies a directory with everything in it.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
@@ -106,18 +92,6 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
         fs::copy(path, target)?;
         Ok(())
     })
-}
-
-fn each_file(dir: &Path, act: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            each_file(&entry.path(), act)?;
-        } else {
-            act(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

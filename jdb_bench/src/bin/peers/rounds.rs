@@ -2,10 +2,11 @@
 
 use crate::child::Job;
 use crate::engine::EngineName;
-use crate::measure::{copy, evict};
+use crate::measure::copy;
 use crate::record::Record;
 use crate::workload::{Needs, Workload};
 use jdb_bench::Result;
+use jdb_bench::report::evict;
 use jdb_bench::report::sync_all;
 use std::fs;
 use std::path::{Path, PathBuf};

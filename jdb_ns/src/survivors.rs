@@ -1,0 +1,144 @@
+//! Which records of the files that are collected are live: the index is asked about each, in the order of their keys.
+//!
+//! A record is live when the durable tables of one pinned Version hold exactly its key, sequence and pointer. Entries only leave
+//! the index, so that what is live later was live then.
+
+use crate::collector::Clock;
+use crate::error::{Error, Result};
+use crate::filename::FileName;
+use crate::shard::Shard;
+use jdb_base::{SeqNo, ValuePtr};
+use jdb_io::plant::{Plant, planted};
+use jdb_lsm::{Hidden, Payload, Version};
+use jdb_val::{RecordKind, record_len};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Records that are asked about together, so that a block of the index is read once for many, and the bytes that they may take.
+const ASKED_COUNT: usize = 64 << 10;
+const ASKED_LEN: usize = 8 << 20;
+/// What one takes besides its key, about.
+const RECORD_LEN: usize = 100;
+
+/// Records in the order of a table: where their values are, as the index says it.
+pub(crate) type Records = BTreeMap<(Vec<u8>, Reverse<SeqNo>), ValuePtr>;
+
+/// A search for live records, as of one Version.
+pub(crate) struct Search<'a> {
+    shard: &'a Shard,
+    version: Version,
+    /// Not asked about yet, and the bytes that they take.
+    asked: Records,
+    asked_len: usize,
+    survivors: Records,
+}
+
+impl<'a> Search<'a> {
+    /// As of now: what the records of segments that the MANIFEST names as sealed are wanted for is published.
+    pub(crate) fn new(shard: &'a Shard) -> Self {
+        let mut version = Version::clone(&shard.tree.version());
+        // Never asked, and not to be kept from being freed.
+        version.memtables.clear();
+        Self { shard, version, asked: Records::new(), asked_len: 0, survivors: Records::new() }
+    }
+
+    /// Looks through a segment. Ends early when the shard stops, as all of it.
+    ///
+    /// # Errors
+    /// The segment is damaged, and left out from now on; the index or the disk cannot be read.
+    pub(crate) async fn segment(&mut self, number: u32, clock: &mut Clock<'_>) -> Result<()> {
+        let left_out =
+            |error: jdb_val::Error| self.shard.collection.leave_out_if_damaged(number, error.into());
+        let mut walk = self.shard.log.walk(number).await.map_err(left_out)?;
+        while walk.next_batch().await.map_err(left_out)? {
+            for record in walk.records().filter(|record| record.kind == RecordKind::Put) {
+                let (offset, len) = (record.pos.offset, record.value.len() as u32);
+                let ptr = ValuePtr { segment: number, offset, len };
+                self.asked.insert((record.key.to_vec(), Reverse(record.seq)), ptr);
+                self.asked_len += record.key.len() + RECORD_LEN;
+                if clock.tick(record.key.len()).await {
+                    return Ok(());
+                }
+            }
+            if self.asked.len() >= ASKED_COUNT || self.asked_len >= ASKED_LEN {
+                self.ask(clock).await?;
+            }
+            // There may be nothing but deletes.
+            if clock.tick(0).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks through a pack, whose entries are in the index's order already.
+    ///
+    /// # Errors
+    /// As [`Search::segment`].
+    pub(crate) async fn pack(&mut self, number: u32, clock: &mut Clock<'_>) -> Result<()> {
+        let collection = &self.shard.collection;
+        let Some(pack) = self.shard.packs.get(number) else {
+            let path = FileName::Pack(number).path(&self.shard.dir);
+            return Err(collection.leave_out_if_damaged(number, Error::Missing { path, what: "pack" }));
+        };
+        let left_out = |error: Error| collection.leave_out_if_damaged(number, error);
+        let mut cursor = pack.reader_uncached().await.map_err(left_out)?.cursor();
+        cursor.seek_first().await.map_err(|error| left_out(error.into()))?;
+        while let Some(entry) = cursor.entry() {
+            // An origin has one home: what the index holds of this key and sequence is in this pack or nowhere.
+            if let Some(ptr) = self.pointer(entry.key, entry.seq).await?
+                && pack.is_home_of(ptr.segment)
+            {
+                self.survivors.insert((entry.key.to_vec(), Reverse(entry.seq)), ptr);
+            }
+            if clock.tick(entry.value.len()).await {
+                return Ok(());
+            }
+            cursor.next().await.map_err(|error| left_out(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Moves those records to the survivors that the index leads to.
+    async fn ask(&mut self, clock: &mut Clock<'_>) -> Result<()> {
+        self.asked_len = 0;
+        while let Some((record, ptr)) = self.asked.pop_first() {
+            let (key, Reverse(seq)) = &record;
+            if self.pointer(key, *seq).await? == Some(ptr) {
+                self.survivors.insert(record, ptr);
+            }
+            if clock.tick(0).await {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// All live records that were found.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub(crate) async fn finish(mut self, clock: &mut Clock<'_>) -> Result<Records> {
+        self.ask(clock).await?;
+        Ok(self.survivors)
+    }
+
+    /// The pointer that the durable index holds for exactly this key and sequence.
+    async fn pointer(&self, key: &[u8], seq: SeqNo) -> Result<Option<ValuePtr>> {
+        let at = if planted(Plant::TrustNewest) { SeqNo::MAX } else { seq };
+        let found = self.version.get_in_tables(key, at, &Hidden::NONE).await?;
+        Ok(found.filter(|found| found.seq == seq).and_then(|found| match found.payload {
+            Payload::Pointer(ptr) => Some(ptr),
+            Payload::Inline(_) | Payload::Tombstone => None,
+        }))
+    }
+}
+
+/// Bytes of these records by origin.
+pub(crate) fn len_by_origin(records: &Records) -> BTreeMap<u32, u64> {
+    let mut by_origin = BTreeMap::new();
+    for ((key, _), ptr) in records {
+        *by_origin.entry(ptr.segment).or_default() += record_len(key.len(), ptr.len as usize);
+    }
+    by_origin
+}
