@@ -22,7 +22,7 @@ pub struct Options {
     pub shards: u16,
     /// Memory of the whole database in bytes; default 64 MiB: half for memtables, a quarter for the block cache, a sixteenth
     /// for open tables and segments, the rest for buffers of what runs in the background. Values and batches in flight come
-    /// on top, and about 300 bytes for each table and segment. Writers wait for a flush when the memtables' half is full.
+    /// on top, about 300 bytes for each table, segment and pack, and up to 12 MiB for each of at most two collections under way. Writers wait for a flush when the memtables' half is full.
     /// More makes fewer, larger tables and keeps more of them at hand.
     pub memory: usize,
     /// Tables and segments kept open for reading, of the whole database; default 256. What is evicted is opened again when

@@ -8,7 +8,8 @@
 //! | buffers | 3/16 | of flushes under way 1/16, of compactions 1/16; what writers of the log keep, and the allocator's waste | [`Budget::flush_count_max`] |
 //!
 //! On top come what callers have handed over and not yet got an answer for, what they hold of values read, and about 300
-//! bytes for each table and segment that exists.
+//! bytes for each table, segment and pack that exists; and for each collection under way, two at most, about 12 MiB: the records that it
+//! asks the index about, and the keys of those that are live.
 
 /// The shares of a database, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
