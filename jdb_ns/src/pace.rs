@@ -136,7 +136,7 @@ mod tests {
             (1720, 1000, Pressure::Slow(1 << 20)),
             (2200, 1000, Pressure::Slow(1 << 13)),
             (2300, 1000, Pressure::Stop),
-            (90, 0, Pressure::Slow(1 << 14)),
+            (90, 0, Pressure::Slow(1 << 15)),
             (60, 0, Pressure::None),
         ] {
             let balance = Balance { len: len * mib, live_len: live_len * mib, garbage: 0 };
