@@ -64,7 +64,8 @@ pub use jdb_base::key::{KEY_LEN_MAX, VALUE_LEN_MAX};
 pub use jdb_base::{Class, NsId, SeqNo};
 pub use jdb_io::{Counters, Driver, RuntimeConfig, runtime};
 pub use jdb_ns::{
-    BackupReport, CollectReport, DUMP_LEN_MAX, Durability, Expected, FileKind, Progress, Recovery,
+    BackupReport, CollectReport, DUMP_LEN_MAX, Durability, Expected, FileKind, NamespaceStats, Progress,
+    Recovery,
     ShardStats, Stats, StepStats,
 };
 pub use listing::Namespaces;

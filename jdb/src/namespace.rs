@@ -8,7 +8,7 @@ use crate::snapshot::Snapshot;
 use crate::write::{Commit, Write};
 use bytes::Bytes;
 use jdb_base::{NsId, key};
-use jdb_ns::{Durability, Expected, Op, delete_op, drop_op, put_op};
+use jdb_ns::{Durability, Expected, NamespaceStats, Op, delete_op, drop_op, put_op};
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
@@ -254,6 +254,30 @@ impl Namespace {
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Scan {
         let prefix = prefix.as_ref();
         self.scan(prefix, key::prefix_end(prefix).as_deref())
+    }
+
+    /// How many rows it has, how long they are, and when it changed last.
+    ///
+    /// Nothing is kept for it: each table counts its groups of keys when it is written. Exact for a namespace of up to 1024 entries in
+    /// the index, and for a larger one that was merged into one place; else an upper bound, which
+    /// [`NamespaceStats::is_exact`] says. Cost: one look-up in each level; a walk over what is not flushed yet and over up to
+    /// 1024 entries. Dropping the future loses nothing.
+    ///
+    /// ```
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = jdb::open(dir.path().join("db")).await?;
+    /// let ns = db.ns(1u64);
+    /// ns.put("name", "Alice").await?;
+    /// let stats = ns.stats().await?;
+    /// assert_eq!((stats.rows, stats.len(), stats.is_exact), (1, 9, true));
+    /// # db.close().await }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt), [`Io`](crate::ErrorKind::Io): never a wrong answer instead.
+    pub async fn stats(&self) -> Result<NamespaceStats> {
+        Ok(self.inner.manager.ns_stats(self.id).await?)
     }
 
     /// The namespace as of now, to be read later: see [`Snapshot`].

@@ -1,11 +1,15 @@
-//! `ls`, `stat`, `dump`: what is in a database. Nothing is changed.
+//! `ls`, `top`, `stat`, `dump`: what is in a database. Nothing is changed.
 
 use crate::error::{Error, Result};
 use crate::out::{Out, say};
 use crate::{Globals, encoding, say_json};
-use jdb::{Db, FileKind, NsId, ShardStats, Stats};
+use crate::progress::Bar;
+use jdb::{Db, FileKind, NamespaceStats, NsId, ShardStats, Stats};
 use serde_json::json;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Arguments of `jdb ls`.
 #[derive(clap::Args)]
@@ -16,9 +20,31 @@ pub(crate) struct LsArgs {
     /// At most so many.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Count the rows of each, too: a walk through all keys.
+    /// Count the rows of each, too.
     #[arg(long)]
     rows: bool,
+}
+
+/// Arguments of `jdb top`.
+#[derive(clap::Args)]
+pub(crate) struct TopArgs {
+    /// What makes a namespace come first.
+    #[arg(long, value_enum, default_value = "size")]
+    by: By,
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+}
+
+/// What `jdb top` sorts by.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum By {
+    /// Bytes of keys and values.
+    Size,
+    /// Rows.
+    Rows,
+    /// The last change.
+    Changed,
 }
 
 /// Arguments of `jdb dump`.
@@ -57,7 +83,7 @@ pub(crate) fn ls(globals: &Globals, args: &LsArgs) -> Result<()> {
         }
         let mut out = Out::new();
         while let Some(ns) = page.next().await? {
-            let rows = if args.rows { Some(count(&db, ns).await?.rows) } else { None };
+            let rows = if args.rows { Some(exact(&db, ns).await?.rows) } else { None };
             match (globals.json, rows) {
                 (true, None) => out.line(json!({ "ns": ns.to_string() }))?,
                 (true, Some(rows)) => out.line(json!({ "ns": ns.to_string(), "rows": rows }))?,
@@ -80,22 +106,67 @@ pub(crate) fn stat(globals: &Globals) -> Result<()> {
         let db = globals.open_to_read().await?;
         match ns {
             Some(ns) => {
-                let Sum { rows, key_len, value_len } = count(&db, ns).await?;
+                let stats = exact(&db, ns).await?;
                 if globals.json {
-                    let ns = ns.to_string();
-                    say_json(&json!({ "ns": ns, "rows": rows, "key_len": key_len, "value_len": value_len }))?;
+                    say_json(&ns_json(ns, &stats))?;
                 } else {
                     let figures = [
                         ("namespace", ns.to_string()),
-                        ("rows", rows.to_string()),
-                        ("bytes of keys", key_len.to_string()),
-                        ("bytes of values", value_len.to_string()),
+                        ("rows", stats.rows.to_string()),
+                        ("bytes of keys", stats.key_len.to_string()),
+                        ("bytes of values", stats.value_len.to_string()),
+                        ("changed", changed(&stats)),
                     ];
                     print(&figures)?;
                 }
             }
             None => database(globals, &db.stats())?,
         }
+        Ok(db.close().await?)
+    })
+}
+
+/// Runs `jdb top`: the namespaces with most bytes or rows, or those that changed last, in one pass over all of them.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) fn top(globals: &Globals, args: &TopArgs) -> Result<()> {
+    crate::block_on(async {
+        let db = globals.open_to_read().await?;
+        let mut page = db.namespaces();
+        let mut most: BinaryHeap<Reverse<(u64, NsId)>> = BinaryHeap::new();
+        let mut seen = 0;
+        let bar = Bar::counter("namespaces");
+        while let Some(ns) = page.next().await? {
+            let stats = db.ns(ns).stats().await?;
+            let weight = match args.by {
+                By::Size => stats.len(),
+                By::Rows => stats.rows,
+                By::Changed => stats.changed.map_or(0, unix_ms),
+            };
+            most.push(Reverse((weight, ns)));
+            if most.len() > args.limit {
+                most.pop();
+            }
+            seen += 1;
+            bar.set(seen, None);
+        }
+        drop(bar);
+        let mut out = Out::new();
+        let mut lines = Vec::new();
+        for Reverse((_, ns)) in most.into_sorted_vec() {
+            // Only these few are worth a walk.
+            let stats = exact(&db, ns).await?;
+            if globals.json {
+                out.line(ns_json(ns, &stats))?;
+            } else {
+                lines.push([ns.to_string(), stats.rows.to_string(), stats.len().to_string(), changed(&stats)]);
+            }
+        }
+        if !globals.json {
+            out.table(&["namespace", "rows", "bytes", "changed"], &lines)?;
+        }
+        out.finish()?;
         Ok(db.close().await?)
     })
 }
@@ -115,22 +186,36 @@ pub(crate) fn dump(args: &DumpArgs) -> Result<()> {
     say(text.trim_end())
 }
 
-struct Sum {
-    rows: u64,
-    key_len: u64,
-    value_len: u64,
-}
-
-/// Walks the keys of a namespace.
-async fn count(db: &Db, ns: NsId) -> Result<Sum> {
-    let mut sum = Sum { rows: 0, key_len: 0, value_len: 0 };
+/// What a namespace holds, exactly: when the tables do not know it, by a walk over its keys.
+async fn exact(db: &Db, ns: NsId) -> Result<NamespaceStats> {
+    let mut stats = db.ns(ns).stats().await?;
+    if stats.is_exact {
+        return Ok(stats);
+    }
+    (stats.rows, stats.key_len, stats.value_len, stats.is_exact) = (0, 0, 0, true);
     let mut scan = db.ns(ns).iter().keys_only();
     while let Some(item) = scan.next().await? {
-        sum.rows += 1;
-        sum.key_len += item.key().len() as u64;
-        sum.value_len += item.value_len()?;
+        stats.rows += 1;
+        stats.key_len += item.key().len() as u64;
+        stats.value_len += item.value_len()?;
     }
-    Ok(sum)
+    Ok(stats)
+}
+
+fn ns_json(ns: NsId, stats: &NamespaceStats) -> serde_json::Value {
+    json!({
+        "ns": ns.to_string(), "rows": stats.rows, "key_len": stats.key_len, "value_len": stats.value_len,
+        "exact": stats.is_exact, "changed_ms": stats.changed.map(unix_ms),
+    })
+}
+
+fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// When a namespace changed last, to the second.
+fn changed(stats: &NamespaceStats) -> String {
+    stats.changed.map_or_else(|| "-".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
 }
 
 fn database(globals: &Globals, stats: &Stats) -> Result<()> {

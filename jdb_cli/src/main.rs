@@ -68,7 +68,9 @@ enum Command {
     Scan(rows::ScanArgs),
     /// List the namespaces.
     Ls(inspect::LsArgs),
-    /// Print what the database knows of itself, or count a namespace.
+    /// Print the largest or the newest namespaces.
+    Top(inspect::TopArgs),
+    /// Print what the database knows of itself, or of a namespace.
     Stat,
     /// Delete a namespace with all its rows.
     Drop(care::DropArgs),
@@ -144,6 +146,7 @@ fn main() -> ExitCode {
         Command::Delete(args) => rows::delete(globals, args),
         Command::Scan(args) => rows::scan(globals, args),
         Command::Ls(args) => inspect::ls(globals, args),
+        Command::Top(args) => inspect::top(globals, args),
         Command::Stat => inspect::stat(globals),
         Command::Drop(args) => care::drop_ns(globals, args),
         Command::Compact => care::compact(globals),

@@ -46,12 +46,7 @@ impl Out {
 
     /// Names and figures in two columns.
     pub(crate) fn figures(&mut self, rows: &[(&str, String)]) -> Result<()> {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        if let Some(width) = self.width {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-        }
+        let mut table = self.empty_table();
         for (name, figure) in rows {
             table.add_row([*name, figure.as_str()]);
         }
@@ -59,6 +54,29 @@ impl Out {
             column.set_cell_alignment(CellAlignment::Right);
         }
         self.line(table)
+    }
+
+    /// Rows of figures below their names; the first column holds what they are about.
+    pub(crate) fn table<const N: usize>(&mut self, names: &[&str; N], rows: &[[String; N]]) -> Result<()> {
+        let mut table = self.empty_table();
+        table.add_row(names);
+        for row in rows {
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        self.line(table)
+    }
+
+    fn empty_table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        if let Some(width) = self.width {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        }
+        table
     }
 
     /// Writes what is buffered.

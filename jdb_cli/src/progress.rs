@@ -22,6 +22,11 @@ impl Bar {
         Self::styled(what, None, "{spinner} {msg} {elapsed}")
     }
 
+    /// A spinner that counts.
+    pub(crate) fn counter(what: &'static str) -> Self {
+        Self::styled(what, None, "{spinner} {msg} {pos}")
+    }
+
     fn styled(what: &'static str, len: Option<u64>, template: &str) -> Self {
         // Hidden by itself when standard error is no terminal.
         let bar = ProgressBar::with_draw_target(len, ProgressDrawTarget::stderr_with_hz(10));

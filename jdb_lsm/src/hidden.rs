@@ -44,6 +44,16 @@ impl Hidden {
     pub fn hides(&self, seq: SeqNo) -> bool {
         self.0.iter().any(|range| range.from < seq && seq <= range.to)
     }
+
+    /// Whether every entry at or below this sequence is hidden.
+    pub(crate) fn hides_through(&self, seq: SeqNo) -> bool {
+        self.0.iter().any(|range| range.from == SeqNo::ZERO && seq <= range.to)
+    }
+
+    /// Whether any entry at or above this sequence may be hidden.
+    pub(crate) fn reaches(&self, seq: SeqNo) -> bool {
+        self.0.iter().any(|range| seq <= range.to)
+    }
 }
 
 #[cfg(test)]

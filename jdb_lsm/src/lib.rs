@@ -11,6 +11,7 @@
 //! | [`level`] | the sorted tables of one deeper level as one cursor |
 //! | [`merge`] | many sorted sources as one, in either direction |
 //! | [`scan`] | the visible rows of a range, one per key, in either direction |
+//! | [`count`] | rows and bytes of a group of keys, from the tables' group directories |
 //! | [`flush`] | a memtable becomes a table |
 //! | [`picker`] | which tables are to be merged next |
 //! | [`keeper`] | what a compaction may let go |
@@ -19,6 +20,7 @@
 
 mod buffer;
 pub mod compaction;
+pub mod count;
 pub mod error;
 pub mod flush;
 pub mod hidden;
@@ -37,6 +39,7 @@ pub mod version;
 pub mod weigh;
 
 pub use compaction::{Compacted, Compaction, CompactionOptions, LiveChange, Progress};
+pub use count::GroupCount;
 pub use error::{Error, Result};
 pub use flush::{Flushed, write_table};
 pub use hidden::{Hidden, SeqRange};

@@ -78,8 +78,18 @@ pub(crate) fn sort(rows: &mut [Row]) {
 
 /// A table of these rows, which are sorted, in the file `/{number}.sst`.
 pub(crate) async fn table_of(disk: &Disk, number: u32, rows: &[Row]) -> Rc<Table> {
+    written(disk, number, rows, TINY).await
+}
+
+/// As [`table_of`], with properties and a directory of the groups of keys that share their first two bytes.
+pub(crate) async fn grouped_table_of(disk: &Disk, number: u32, rows: &[Row]) -> Rc<Table> {
+    let group_prefix_len = Some((|_| 2) as fn(&[u8]) -> usize);
+    written(disk, number, rows, WriterOptions { properties: true, group_prefix_len, ..TINY }).await
+}
+
+async fn written(disk: &Disk, number: u32, rows: &[Row], options: WriterOptions) -> Rc<Table> {
     let path = PathBuf::from(format!("/{number}.sst"));
-    let mut writer = SstWriter::create(disk, &path, TINY).await.expect("a new file");
+    let mut writer = SstWriter::create(disk, &path, options).await.expect("a new file");
     for (key, seq, kind, value) in rows {
         writer.append(key, SeqNo::new(*seq), *kind, value).await.expect("sorted rows");
     }

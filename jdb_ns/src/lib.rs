@@ -12,7 +12,7 @@
 //! | `recovery`, `create`, `rebuild` | opening a shard, making a database, a shard without its MANIFEST |
 //! | [`read`] | point reads of one key or many, snapshots |
 //! | [`scan`], `ahead` | walks in both directions; rows and values read ahead of them |
-//! | [`listing`] | the namespaces there are |
+//! | [`listing`], [`usage`] | the namespaces there are; what one of them holds |
 //! | [`condition`] | writes that happen only while a key is as it was read |
 //! | [`drops`] | what namespace drops hide |
 //! | `budget`, `account` | how memory is divided; the memtables of all shards held to their share |
@@ -55,6 +55,7 @@ pub mod stats;
 pub mod superblock;
 mod survivors;
 mod syncer;
+pub mod usage;
 pub mod verify;
 mod victims;
 mod writer;
@@ -72,5 +73,6 @@ pub use read::Snapshot;
 pub use salvage::SalvageReport;
 pub use scan::{Row, Scan};
 pub use stats::{ShardStats, Stats, StepStats};
+pub use usage::NamespaceStats;
 pub use verify::{Progress, VerifyReport};
 pub use writer::{delete_op, drop_op, put_op};

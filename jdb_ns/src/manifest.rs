@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `edit` | [`Edit`]: one change, applied whole or not at all |
 //! | `state` | [`State`]: what the edits add up to |
+//! | `times` | when which sequences were written |
 //! | `codec`, `field` | an edit as tagged fields |
 //! | `layout` | the file's header and the frame of a record |
 //! | `reader` | from the header to the true end; torn tail or damage |
@@ -24,6 +25,7 @@ mod file;
 mod layout;
 mod reader;
 mod state;
+mod times;
 
 pub use dump::dump;
 pub use edit::{
@@ -32,6 +34,7 @@ pub use edit::{
 };
 pub use file::{Loaded, ManifestFile, ROLL_LEN_MIN};
 pub use state::State;
+pub use times::{TimeMark, Times};
 
 #[cfg(test)]
 mod tests;

@@ -85,15 +85,52 @@ fn namespaces_are_named_in_four_ways_listed_in_pages_counted_and_dropped() {
     assert_eq!(place.ok(&["ls", "--after", "5", "--limit", "2"]), "6\n9\n");
     assert_eq!(place.ok(&["ls", "--limit", "1", "--rows"]), "5\t1\n");
     assert_eq!(place.json(&["ls", "--limit", "1", "--rows"]), json!({ "ns": "5", "rows": 1 }));
+    let stat = place.json(&["stat", "--ns", "5"]);
+    assert!(stat["changed_ms"].as_u64().unwrap() > 1_700_000_000_000);
     assert_eq!(
-        place.json(&["stat", "--ns", "5"]),
-        json!({ "ns": "5", "rows": 1, "key_len": 3, "value_len": 5 })
+        stat,
+        json!({
+            "ns": "5", "rows": 1, "key_len": 3, "value_len": 5, "exact": true, "changed_ms": stat["changed_ms"]
+        })
     );
     assert!(place.fails(64, &["drop", "--ns", "5"]).contains("--yes"));
     place.ok(&["drop", "--ns", "5", "--yes"]);
     assert_eq!(place.ok(&["scan", "--ns", "5"]), "");
     assert_eq!(place.ok(&["ls", "--limit", "1"]), "6\n");
     assert_eq!(place.ok(&["scan", "--all", "--limit", "2"]), "6\tkey\tvalue\n9\tkey\tvalue\n");
+}
+
+#[test]
+fn the_largest_and_the_newest_namespaces_come_first() {
+    let place = Place::new();
+    for (ns, rows, value) in [("1", 3, "v"), ("2", 1, "a long value, longer than all others"), ("3", 2, "v")] {
+        for row in 0..rows {
+            place.ok(&["put", "--ns", ns, &format!("key{row}"), value]);
+        }
+    }
+    place.ok(&["compact"]);
+    place.ok(&["delete", "--ns", "3", "key0"]);
+    for (flags, want) in [
+        ("", "2 1 3"),
+        ("--by rows", "1 2 3"),
+        ("--by rows --limit 1", "1"),
+        ("--by changed --limit 1", "3"),
+        ("--limit 0", ""),
+    ] {
+        let flags: Vec<&str> = flags.split_whitespace().collect();
+        let table = place.ok(&[&["top"][..], &flags].concat());
+        let mut lines = table.lines().map(|line| line.split_whitespace().next().unwrap());
+        assert_eq!(lines.next(), Some("namespace"));
+        let mut found: Vec<&str> = lines.collect();
+        // Two of one row each: either may come first.
+        if flags == ["--by", "rows"] {
+            found[1..].sort_unstable();
+        }
+        assert_eq!(found.join(" "), want, "{flags:?}");
+    }
+    let most = place.json(&["top", "--limit", "1"]);
+    assert_eq!((&most["ns"], &most["rows"], &most["value_len"]), (&json!("2"), &json!(1), &json!(36)));
+    assert_eq!(place.ok(&["top", "--limit", "1"]).lines().count(), 2);
 }
 
 #[test]

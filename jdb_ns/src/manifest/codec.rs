@@ -5,6 +5,7 @@
 use super::edit::{
     DropEntry, Edit, FooterEntry, Gap, LiveDelta, PackEntry, SegmentEntry, TableEntry, TableMove, WindowEntry,
 };
+use super::times::TimeMark;
 use super::field::{Field, Reader, put, put_all, put_bytes, unzigzag, zigzag};
 use crate::error::Fault;
 use jdb_base::{NsId, SeqNo};
@@ -34,6 +35,7 @@ mod tag {
     pub(super) const GAP_REMOVED: u64 = 21 << 1 | 1;
     pub(super) const LIFE_START: u64 = 22 << 1 | 1;
     pub(super) const LOG_SYNCED: u64 = 23 << 1;
+    pub(super) const TIME: u64 = 24 << 1;
     /// In a table: its tombstones.
     pub(super) const TABLE_TOMBSTONES: u64 = 1 << 1;
     /// In a table: value bytes that it hides.
@@ -54,7 +56,7 @@ mod number {
     numbers! {
         SNAPSHOT TABLE_ADDED TABLE_REMOVED TABLE_MOVED SEGMENT_SEALED FOOTER SEGMENT_REMOVED PACK_ADDED PACK_REMOVED
         LIVE_DELTA REPLAY_FROM LAST_SEQ UNIX_MS NEXT_NUMBER NEXT_NAME DROP_ADDED DROP_REMOVED WINDOW_OPENED
-        WINDOW_CLOSED GAP_ADDED GAP_REMOVED LIFE_START LOG_SYNCED TABLE_TOMBSTONES TABLE_HIDDEN_LEN SEGMENT_FOOTER
+        WINDOW_CLOSED GAP_ADDED GAP_REMOVED LIFE_START LOG_SYNCED TIME TABLE_TOMBSTONES TABLE_HIDDEN_LEN SEGMENT_FOOTER
         PACK_LIVE_LEN
     }
 }
@@ -80,6 +82,9 @@ impl Edit {
             if let Some(numbers) = numbers {
                 put(&mut out, tag, |p| put_all(p, &numbers));
             }
+        }
+        for mark in &self.times {
+            put(&mut out, tag::TIME, |p| put_all(p, &[mark.seq.get(), mark.unix_ms]));
         }
         self.encode_tables(&mut out);
         self.encode_log(&mut out);
@@ -168,6 +173,10 @@ impl Edit {
             }
             number::LAST_SEQ => once(&mut self.last_seq, field.reader("last sequence"), Reader::seq),
             number::UNIX_MS => once(&mut self.unix_ms, field.reader("wall-clock time"), Reader::u64),
+            number::TIME => push(&mut self.times, field.reader("time"), |mut r| {
+                let mark = TimeMark { seq: r.seq()?, unix_ms: r.u64()? };
+                r.end().map(|()| mark)
+            }),
             number::NEXT_NUMBER => once(&mut self.next_number, field.reader("next file number"), Reader::u32),
             number::NEXT_NAME => once(&mut self.next_name, field.reader("next name number"), Reader::u64),
             number::LIFE_START => once(&mut self.life_start, field.reader("life start"), Reader::seq),

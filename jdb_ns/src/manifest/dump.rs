@@ -127,6 +127,7 @@ fn describe(edit: &Edit, number: u64) -> String {
     edit.replay_from.iter().for_each(|p| say(format!("replay from {}:{}", p.segment, p.offset)));
     edit.last_seq.iter().for_each(|seq| say(format!("last sequence {seq}")));
     edit.unix_ms.iter().for_each(|ms| say(format!("at {ms} ms")));
+    edit.times.iter().for_each(|mark| say(format!("sequence {} by {} ms", mark.seq, mark.unix_ms)));
     edit.next_number.iter().for_each(|n| say(format!("next file number {n}")));
     edit.next_name.iter().for_each(|n| say(format!("next name number {n}")));
     edit.drops_added

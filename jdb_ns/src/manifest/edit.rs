@@ -2,6 +2,7 @@
 //!
 //! Plain numbers and bytes; what they mean to the log, the tree and the drop map is their owners' business.
 
+use super::times::TimeMark;
 use bytes::Bytes;
 use jdb_base::{NsId, SeqNo};
 
@@ -181,6 +182,8 @@ pub struct Edit {
     pub last_seq: Option<SeqNo>,
     /// Wall-clock time of this edit in milliseconds since 1970.
     pub unix_ms: Option<u64>,
+    /// Times of edits before, in a snapshot.
+    pub times: Vec<TimeMark>,
     /// A file number above every one in use; a file that is added raises it by itself.
     pub next_number: Option<u32>,
     /// The next id that the name catalog gives out.

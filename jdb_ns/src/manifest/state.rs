@@ -3,6 +3,7 @@
 use super::edit::{
     DropEntry, Edit, Gap, LiveDelta, PackEntry, Position, SegmentEntry, TableEntry, WindowEntry,
 };
+use super::times::{TimeMark, Times};
 use crate::error::Fault;
 use jdb_base::SeqNo;
 use jdb_base::pages::UNIT_LEN;
@@ -32,6 +33,8 @@ pub struct State {
     pub last_seq: SeqNo,
     /// Wall-clock time of the last edit that noted one, in milliseconds since 1970.
     pub unix_ms: u64,
+    /// When the sequences below the replay position were written.
+    pub times: Times,
     /// Above every file number ever added; 1 or more once anything was written.
     pub next_number: u32,
     /// The next id that the name catalog gives out.
@@ -78,6 +81,10 @@ impl State {
         set(&mut self.replay_from, edit.replay_from);
         set(&mut self.last_seq, edit.last_seq);
         set(&mut self.unix_ms, edit.unix_ms);
+        edit.times.iter().for_each(|&mark| self.times.push(mark));
+        if let (false, Some(seq), Some(unix_ms)) = (edit.snapshot, edit.last_seq, edit.unix_ms) {
+            self.times.push(TimeMark { seq, unix_ms });
+        }
         set(&mut self.next_name, edit.next_name);
         set(&mut self.life_start, edit.life_start);
         set(&mut self.log_synced, edit.log_synced);
@@ -114,6 +121,7 @@ impl State {
             replay_from: Some(self.replay_from),
             last_seq: Some(self.last_seq),
             unix_ms: Some(self.unix_ms),
+            times: self.times.iter().collect(),
             next_number: Some(self.next_number),
             next_name: Some(self.next_name),
             drops_added: self.drops.values().copied().collect(),

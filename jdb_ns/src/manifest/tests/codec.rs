@@ -58,6 +58,7 @@ fn any_edit(r: &mut Rng) -> Edit {
         replay_from: r.maybe(position),
         last_seq: r.maybe(Rng::seq),
         unix_ms: r.maybe(Rng::wide),
+        times: r.list(|r| TimeMark { seq: r.seq(), unix_ms: r.wide() }),
         next_number: r.maybe(Rng::wide32),
         next_name: r.maybe(Rng::wide),
         drops_added: r.list(|r| DropEntry { ns: r.ns(), from: r.seq(), to: r.seq(), at: r.seq() }),
