@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::write::{Commit, Write};
 use bytes::Bytes;
 use jdb_base::NsId;
-use jdb_ns::{Durability, Op, delete_op, put_op};
+use jdb_ns::{Durability, Handle, Op, delete_op, put_op};
 use std::fmt;
 use std::rc::Rc;
 
@@ -14,15 +14,16 @@ use std::rc::Rc;
 /// Limits: 1 Mi operations, 2 GiB of keys and values.
 pub struct Batch {
     inner: Rc<Inner>,
+    handle: Handle,
     ns: NsId,
     ops: Vec<Op>,
     durability: Durability,
 }
 
 impl Batch {
-    pub(crate) fn new(inner: Rc<Inner>, ns: NsId) -> Self {
-        let durability = inner.durability;
-        Self { inner, ns, ops: Vec::new(), durability }
+    pub(crate) fn new(inner: Rc<Inner>, handle: Handle) -> Self {
+        let (durability, ns) = (inner.durability, handle.id());
+        Self { inner, handle, ns, ops: Vec::new(), durability }
     }
 
     /// Sets `key` to `value`.
@@ -70,7 +71,7 @@ impl Batch {
     /// # Errors
     /// Those of [`Namespace::put`](crate::Namespace::put); [`TooLarge`](crate::ErrorKind::TooLarge) over a limit.
     pub async fn commit(self) -> Result<Commit> {
-        Write::new(self.inner, self.ns, self.ops).durability(self.durability).await
+        Write::new(self.inner, self.handle, self.ns, self.ops).durability(self.durability).await
     }
 }
 

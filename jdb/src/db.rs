@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::listing::Namespaces;
+use crate::names::Names;
 use crate::namespace::Namespace;
 use crate::options::Options;
 use crate::report::{SalvageReport, VerifyReport};
@@ -9,7 +10,7 @@ use crate::write::{Write, WriteMany};
 use bytes::Bytes;
 use jdb_base::NsId;
 use jdb_io::Disk;
-use jdb_ns::{BackupReport, CollectReport, Durability, FileKind, Manager, Progress, Stats, put_op};
+use jdb_ns::{BackupReport, CollectReport, Durability, FileKind, Handle, Manager, Progress, Stats, put_op};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -78,9 +79,65 @@ pub(crate) struct Inner {
 impl Db {
     /// The namespace with this id: a `u64`, a `u128`, a pair of `u64`s or 16 bytes. No file, no I/O, nothing to wait for;
     /// it begins to exist with its first put.
+    ///
+    /// An id that [`Db::named`] gave out may be read and dropped here; it is written to by its name.
     #[must_use]
     pub fn ns(&self, id: impl Into<NsId>) -> Namespace {
-        Namespace::new(self.inner.clone(), id.into())
+        Namespace::new(self.inner.clone(), Handle::new(id.into()))
+    }
+
+    /// The namespace with this name: 1 to 1024 bytes of any sort. It gets an id that no other ever has with its first put, in the
+    /// same record; until then it is empty, and nothing is stored for it. Deletes alone do not make it.
+    ///
+    /// All handles of one name are the same namespace whatever happens to it: after [`Db::rename`] they go by the new name; after
+    /// a drop the next put begins it anew, with another id.
+    ///
+    /// Cost: two look-ups, none while another handle of the name is held. A put compares one more key in memory. Dropping the
+    /// future loses nothing.
+    ///
+    /// ```
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = jdb::open(dir.path().join("db")).await?;
+    /// let alice = db.named("user/alice").await?;
+    /// alice.put("city", "Turin").await?;
+    /// db.rename("user/alice", "user/alice.b").await?;
+    /// assert_eq!(alice.name().as_deref(), Some(&b"user/alice.b"[..]));
+    /// let mut names = db.names();
+    /// let (name, id) = names.next().await?.unwrap();
+    /// assert_eq!((&name[..], id), (&b"user/alice.b"[..], alice.id()));
+    /// # db.close().await }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an empty name, [`TooLarge`](crate::ErrorKind::TooLarge) for one over
+    /// 1024 bytes; [`Corrupt`](crate::ErrorKind::Corrupt), [`Io`](crate::ErrorKind::Io).
+    pub async fn named(&self, name: impl AsRef<[u8]>) -> Result<Namespace> {
+        let handle = self.inner.manager.named(name.as_ref()).await?;
+        Ok(Namespace::new(self.inner.clone(), handle))
+    }
+
+    /// Gives a namespace another name: three small records, two of them synced, whatever it holds. It survives a power cut once this
+    /// is answered; after one in the middle the namespace has one of the two names. Dropping the future does not stop it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when nothing is named `old`, [`Conflict`](crate::ErrorKind::Conflict) when something
+    /// is named `new`; those of [`Db::named`] and of a put.
+    pub async fn rename(&self, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> Result<()> {
+        Ok(self.inner.manager.rename(old.as_ref(), new.as_ref()).await?)
+    }
+
+    /// The names of all namespaces that have one, in the order of their bytes, with their ids; also of those without a row.
+    pub fn names(&self) -> Names {
+        Names::new(self.inner.clone())
+    }
+
+    /// The name of an id, if it has one. Cost: a look-up.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt), [`Io`](crate::ErrorKind::Io).
+    pub async fn name_of(&self, id: impl Into<NsId>) -> Result<Option<Bytes>> {
+        Ok(self.inner.manager.name_of(id.into()).await?)
     }
 
     /// The namespaces that have rows, in order, page by page.
@@ -138,7 +195,7 @@ impl Db {
     }
 
     /// Drops everything that is in a namespace now, in one record, however much it is. Scans that are under way still see
-    /// it; a namespace written again begins empty.
+    /// it; a namespace written again begins empty. A name goes with it.
     ///
     /// A shard holds up to 16,384 drops that its tables have not applied yet; the next one waits, before it belongs to the
     /// database, until compaction has applied some. A snapshot that is older than they are can make that wait long.
@@ -147,7 +204,7 @@ impl Db {
     /// Those of [`Namespace::put`].
     pub fn drop_ns(&self, id: impl Into<NsId>) -> Write {
         let ns = id.into();
-        Write::new(self.inner.clone(), ns, vec![jdb_ns::drop_op(ns)])
+        Write::new(self.inner.clone(), Handle::new(ns), ns, vec![jdb_ns::drop_op(ns)])
     }
 
     /// Waits until everything that is visible now survives a power cut.

@@ -16,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// Bytes on disk are not what was written: restore the file, or open with [`Recovery`](crate::Recovery) that goes on.
     Corrupt,
-    /// A file of the database is missing: restore it.
+    /// A file of the database is missing: restore it. Or a name that was to be changed is.
     NotFound,
     /// The operating system refused an operation.
     Io,
@@ -32,8 +32,10 @@ pub enum ErrorKind {
     Stopped,
     /// A key, value or batch is over its limit.
     TooLarge,
-    /// A conditional write found its key in another state: read it again and decide anew.
+    /// A conditional write found its key in another state: read it again and decide anew. Or a name is taken.
     Conflict,
+    /// A put would make its namespace larger than its handle allows: delete something, or take a handle that allows more.
+    Quota,
     /// A later version wrote the file.
     Unsupported,
     /// An argument or option makes no sense.
@@ -49,7 +51,7 @@ impl Error {
         use jdb_ns::Error as E;
         match &*self.0 {
             E::Corrupt { .. } => ErrorKind::Corrupt,
-            E::Missing { .. } => ErrorKind::NotFound,
+            E::Missing { .. } | E::NoName { .. } => ErrorKind::NotFound,
             E::NoSpace { .. } => ErrorKind::NoSpace,
             E::Io(error) if error.is_no_space() => ErrorKind::NoSpace,
             E::Locked { .. } => ErrorKind::Locked,
@@ -57,7 +59,8 @@ impl Error {
             E::ReadOnly => ErrorKind::ReadOnly,
             E::Poisoned { .. } => ErrorKind::Stopped,
             E::TooLarge { .. } => ErrorKind::TooLarge,
-            E::Conflict { .. } | E::Stale => ErrorKind::Conflict,
+            E::Conflict { .. } | E::NameTaken { .. } | E::Stale => ErrorKind::Conflict,
+            E::Quota { .. } => ErrorKind::Quota,
             E::Unsupported { .. } => ErrorKind::Unsupported,
             E::InvalidArgument { .. } | E::NotEmpty { .. } => ErrorKind::InvalidArgument,
             E::NotADatabase { .. } => ErrorKind::NotADatabase,

@@ -47,6 +47,7 @@ mod batch;
 mod db;
 mod error;
 mod listing;
+mod names;
 mod namespace;
 mod options;
 mod report;
@@ -64,11 +65,11 @@ pub use jdb_base::key::{KEY_LEN_MAX, VALUE_LEN_MAX};
 pub use jdb_base::{Class, NsId, SeqNo};
 pub use jdb_io::{Counters, Driver, RuntimeConfig, runtime};
 pub use jdb_ns::{
-    BackupReport, CollectReport, DUMP_LEN_MAX, Durability, Expected, FileKind, NamespaceStats, Progress,
-    Recovery,
-    ShardStats, Stats, StepStats,
+    BackupReport, CollectReport, DUMP_LEN_MAX, Durability, Expected, FileKind, NAME_LEN_MAX, NamespaceStats,
+    Progress, Recovery, ShardStats, Stats, StepStats,
 };
 pub use listing::Namespaces;
+pub use names::Names;
 pub use namespace::Namespace;
 pub use options::{Options, Tuning};
 pub use report::{SalvageReport, VerifyReport};

@@ -8,7 +8,7 @@ use crate::snapshot::Snapshot;
 use crate::write::{Commit, Write};
 use bytes::Bytes;
 use jdb_base::{NsId, key};
-use jdb_ns::{Durability, Expected, NamespaceStats, Op, delete_op, drop_op, put_op};
+use jdb_ns::{Durability, Expected, Handle, NamespaceStats, Op, delete_op, drop_op, put_op};
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
@@ -19,14 +19,14 @@ use std::rc::Rc;
 #[derive(Clone)]
 pub struct Namespace {
     inner: Rc<Inner>,
-    id: NsId,
+    handle: Handle,
     durability: Durability,
 }
 
 impl Namespace {
-    pub(crate) fn new(inner: Rc<Inner>, id: NsId) -> Self {
+    pub(crate) fn new(inner: Rc<Inner>, handle: Handle) -> Self {
         let durability = inner.durability;
-        Self { inner, id, durability }
+        Self { inner, handle, durability }
     }
 
     /// The same namespace, through a handle whose writes promise this when they do not say otherwise.
@@ -45,10 +45,39 @@ impl Namespace {
         Self { durability, ..self }
     }
 
-    /// Its id.
+    /// The same namespace with a limit to the bytes of keys and values that it may come to hold through this handle and its clones.
+    ///
+    /// What is in use is looked up at the first put ([`Namespace::stats`]) and then counted in memory, overwritten and deleted rows
+    /// too. When that comes to the limit it is looked up again, if need be by a walk over the keys (once a second at most), and a
+    /// put that does not make the namespace larger still passes. Other handles, and [`Db::put_many`](crate::Db::put_many), are not
+    /// held up, and what they put is seen at the next look. Memory: about 100 bytes while the handle is held.
+    ///
+    /// ```
+    /// # jdb::runtime(&jdb::RuntimeConfig::default()).unwrap().block_on(async {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = jdb::open(dir.path().join("db")).await?;
+    /// let free_plan = db.ns(7u64).quota(1000);
+    /// free_plan.put("small", [0; 900]).await?;
+    /// let full = free_plan.put("too much", [0; 900]).await.unwrap_err();
+    /// assert_eq!(full.kind(), jdb::ErrorKind::Quota);
+    /// free_plan.put("small", [1; 800]).await?; // smaller than before
+    /// # db.close().await }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn quota(self, bytes: u64) -> Self {
+        Self { handle: self.handle.with_quota(bytes), ..self }
+    }
+
+    /// Its name, when it was reached by one: [`Db::named`](crate::Db::named).
+    #[must_use]
+    pub fn name(&self) -> Option<Bytes> {
+        self.handle.name()
+    }
+
+    /// Its id. That of a name which has no namespace yet is 0 in the class of names, until the first put.
     #[must_use]
     pub fn id(&self) -> NsId {
-        self.id
+        self.handle.id()
     }
 
     /// The value of `key`; `None` when there is none.
@@ -59,7 +88,7 @@ impl Namespace {
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) with file and offset, [`Io`](crate::ErrorKind::Io): never a wrong value.
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
-        Ok(self.inner.manager.get(self.id, key.as_ref()).await?)
+        Ok(self.inner.manager.get(self.id(), key.as_ref()).await?)
     }
 
     /// Whether `key` is there. No value is read; else as [`Namespace::get`].
@@ -75,7 +104,7 @@ impl Namespace {
     /// # Errors
     /// Those of [`Namespace::get`].
     pub async fn value_len(&self, key: impl AsRef<[u8]>) -> Result<Option<u64>> {
-        Ok(self.inner.manager.value_len(self.id, key.as_ref()).await?)
+        Ok(self.inner.manager.value_len(self.id(), key.as_ref()).await?)
     }
 
     /// The values of many keys, in their order and as of one moment; `None` for a key that is absent. See
@@ -88,7 +117,8 @@ impl Namespace {
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Bytes>>> {
         let keys: Vec<K> = keys.into_iter().collect();
-        let keys: Vec<(NsId, &[u8])> = keys.iter().map(|key| (self.id, key.as_ref())).collect();
+        let ns = self.id();
+        let keys: Vec<(NsId, &[u8])> = keys.iter().map(|key| (ns, key.as_ref())).collect();
         Ok(self.inner.manager.multi_get(&keys).await?)
     }
 
@@ -126,7 +156,8 @@ impl Namespace {
     /// # Errors
     /// Those of [`Namespace::put`].
     pub fn put_bytes(&self, key: impl AsRef<[u8]>, value: Bytes) -> Write {
-        self.write(put_op(self.id, key.as_ref(), value))
+        let ns = self.id();
+        self.write(ns, put_op(ns, key.as_ref(), value))
     }
 
     /// Sets `key` to `value` if it is as expected: a compare-and-set.
@@ -160,7 +191,7 @@ impl Namespace {
     ) -> Result<Commit> {
         let value = Bytes::copy_from_slice(value.as_ref());
         let manager = &self.inner.manager;
-        Ok(Commit(manager.put_if(self.id, key.as_ref(), expected, value, self.durability).await?))
+        Ok(Commit(manager.put_if(&self.handle, key.as_ref(), expected, value, self.durability).await?))
     }
 
     /// Reads `key`, lets `change` say what it becomes, and commits that if nobody changed the key meanwhile; else all over again,
@@ -192,19 +223,21 @@ impl Namespace {
         key: impl AsRef<[u8]>,
         change: impl FnMut(Option<Bytes>) -> Option<Bytes>,
     ) -> Result<Commit> {
-        Ok(Commit(self.inner.manager.update(self.id, key.as_ref(), change, self.durability).await?))
+        Ok(Commit(self.inner.manager.update(&self.handle, key.as_ref(), change, self.durability).await?))
     }
 
-    /// Deletes every row that is there now, in one record, however many: [`Db::drop_ns`](crate::Db::drop_ns).
+    /// Deletes every row that is there now, in one record, however many, as [`Db::drop_ns`](crate::Db::drop_ns) does; a name stays.
     ///
     /// # Errors
     /// Those of [`Db::drop_ns`](crate::Db::drop_ns).
     pub fn clear(&self) -> Write {
-        self.write(drop_op(self.id))
+        let ns = self.id();
+        self.write(ns, drop_op(ns))
     }
 
-    fn write(&self, op: Op) -> Write {
-        Write::new(self.inner.clone(), self.id, vec![op]).durability(self.durability)
+    /// A write of one operation, whose key was made for `ns`.
+    fn write(&self, ns: NsId, op: Op) -> Write {
+        Write::new(self.inner.clone(), self.handle.clone(), ns, vec![op]).durability(self.durability)
     }
 
     /// Deletes `key`, whether it exists or not.
@@ -212,13 +245,14 @@ impl Namespace {
     /// # Errors
     /// Those of [`Namespace::put`].
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Write {
-        self.write(delete_op(self.id, key.as_ref()))
+        let ns = self.id();
+        self.write(ns, delete_op(ns, key.as_ref()))
     }
 
     /// An empty batch for this namespace.
     #[must_use]
     pub fn batch(&self) -> Batch {
-        let mut batch = Batch::new(self.inner.clone(), self.id);
+        let mut batch = Batch::new(self.inner.clone(), self.handle.clone());
         batch.durability(self.durability);
         batch
     }
@@ -277,23 +311,23 @@ impl Namespace {
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt), [`Io`](crate::ErrorKind::Io): never a wrong answer instead.
     pub async fn stats(&self) -> Result<NamespaceStats> {
-        Ok(self.inner.manager.ns_stats(self.id).await?)
+        Ok(self.inner.manager.ns_stats(self.id()).await?)
     }
 
     /// The namespace as of now, to be read later: see [`Snapshot`].
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.inner.manager.snapshot(self.id), self.id)
+        Snapshot::new(self.inner.manager.snapshot(self.id()), self.id())
     }
 
     fn scan(&self, lower: &[u8], upper: Option<&[u8]>) -> Scan {
-        Scan::new(self.inner.manager.scan(self.id, lower, upper), self.id)
+        Scan::new(self.inner.manager.scan(self.id(), lower, upper), self.id())
     }
 }
 
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Namespace").field(&self.id).finish()
+        f.debug_tuple("Namespace").field(&self.id()).finish()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::db::Inner;
 use crate::error::{Error, Result};
 use jdb_base::{NsId, SeqNo};
-use jdb_ns::{Committed, Durability, Op};
+use jdb_ns::{Committed, Durability, Handle, Op};
 use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -16,15 +16,17 @@ use std::rc::Rc;
 #[must_use = "a write happens when it is awaited"]
 pub struct Write {
     inner: Rc<Inner>,
+    handle: Handle,
+    /// The namespace that the keys were made for.
     ns: NsId,
     ops: Vec<Op>,
     durability: Durability,
 }
 
 impl Write {
-    pub(crate) fn new(inner: Rc<Inner>, ns: NsId, ops: Vec<Op>) -> Self {
+    pub(crate) fn new(inner: Rc<Inner>, handle: Handle, ns: NsId, ops: Vec<Op>) -> Self {
         let durability = inner.durability;
-        Self { inner, ns, ops, durability }
+        Self { inner, handle, ns, ops, durability }
     }
 
     /// What the acknowledgement of this write promises, instead of the database's default.
@@ -39,7 +41,7 @@ impl IntoFuture for Write {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let committed = self.inner.manager.commit(self.ns, self.ops, self.durability).await;
+            let committed = self.inner.manager.write(&self.handle, self.ns, self.ops, self.durability).await;
             Ok(Commit(committed?))
         })
     }

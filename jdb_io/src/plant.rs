@@ -122,6 +122,8 @@ plants! {
     CountLiveTwice,
     /// Collected files are removed although a read that began before may still want them.
     RemovePinned,
+    /// Ids of names are given out without being set aside in the MANIFEST.
+    ReuseName,
     /// A filter is built before keys that came twice are made one.
     FilterBeforeDedup,
 }

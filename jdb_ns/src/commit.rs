@@ -91,7 +91,8 @@ pub(crate) struct Pending {
     pub(crate) ops: Vec<Op>,
     pub(crate) len: usize,
     pub(crate) durability: Durability,
-    pub(crate) condition: Option<Condition>,
+    /// It happens only if all of these hold when its turn comes.
+    pub(crate) conditions: Vec<Condition>,
     pub(crate) reply: Rc<Reply>,
 }
 

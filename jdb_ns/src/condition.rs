@@ -10,12 +10,13 @@
 
 use crate::commit::{Committed, Condition, Durability};
 use crate::error::{Error, Result};
+use crate::handle::Handle;
 use crate::manager::Manager;
-use crate::read::find_in;
+use crate::shards::{check_ops, too_large};
 use crate::writer::{delete_op, put_op};
 use bytes::Bytes;
-use jdb_base::{NsId, SeqNo, key};
-use jdb_lsm::{Found, Payload};
+use jdb_base::{SeqNo, key};
+use jdb_lsm::Payload;
 
 /// What a key has to be for a write to happen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,19 +33,20 @@ impl Manager {
     /// Puts `value` if `key` is as expected.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when it is not; those of [`Manager::get`] and [`Manager::commit`].
+    /// [`Error::Conflict`] when it is not; those of [`Manager::get`] and [`Manager::write`].
     pub async fn put_if(
         &self,
-        ns: NsId,
+        handle: &Handle,
         key: &[u8],
         expected: Expected<'_>,
         value: Bytes,
         durability: Durability,
     ) -> Result<Committed> {
-        let op = put_op(ns, key, value);
-        let shard = self.shard_for(ns, std::slice::from_ref(&op))?;
+        check_ops(handle.id(), &[put_op(handle.id(), key, value.clone())])?;
         loop {
-            let (read_at, found) = self.find(ns, &op.key).await?;
+            let (target, ns) = self.target(handle).await?;
+            let op = put_op(ns, key, value.clone());
+            let (read_at, found) = self.shards_of().find(ns, &op.key).await?;
             let found = found.filter(|found| found.payload != Payload::Tombstone);
             let seq = found.as_ref().map(|found| found.seq);
             let holds = match (expected, found) {
@@ -56,7 +58,7 @@ impl Manager {
                         Payload::Pointer(ptr) => ptr.len as usize == expected.len(),
                         _ => true,
                     };
-                    same_len && shard.value_of(found, &op.key).await?.as_deref() == Some(expected)
+                    same_len && self.shard(ns).value_of(found, &op.key).await?.as_deref() == Some(expected)
                 }
                 _ => false,
             };
@@ -64,7 +66,7 @@ impl Manager {
                 return Err(Error::Conflict { found: seq });
             }
             let condition = Condition { ns, key: op.key.clone(), read_at };
-            match shard.commit(vec![op.clone()], durability, Some(condition))?.wait().await {
+            match self.commit_if(handle, target, op, condition, durability).await {
                 Err(Error::Stale) => {}
                 done => return done,
             }
@@ -75,45 +77,37 @@ impl Manager {
     /// else all over again. Nothing is written when an absent key stays absent.
     ///
     /// # Errors
-    /// Those of [`Manager::get`] and [`Manager::commit`].
+    /// Those of [`Manager::get`] and [`Manager::write`].
     pub async fn update(
         &self,
-        ns: NsId,
+        handle: &Handle,
         key: &[u8],
         mut change: impl FnMut(Option<Bytes>) -> Option<Bytes>,
         durability: Durability,
     ) -> Result<Committed> {
         if key.len() > key::KEY_LEN_MAX {
-            let (len, max) = (key.len() as u64, key::KEY_LEN_MAX as u64);
-            return Err(Error::TooLarge { what: "key", len, max });
+            return Err(too_large("key", key.len(), key::KEY_LEN_MAX));
         }
-        let engine_key = key::engine_key(ns, key);
         loop {
-            let (read_at, found) = self.find(ns, &engine_key).await?;
-            let shard = self.shard(ns);
+            let (target, ns) = self.target(handle).await?;
+            let engine_key = key::engine_key(ns, key);
+            let (read_at, found) = self.shards_of().find(ns, &engine_key).await?;
             let old = match found {
                 None => None,
-                Some(found) => shard.value_of(found, &engine_key).await?,
+                Some(found) => self.shard(ns).value_of(found, &engine_key).await?,
             };
             let was_there = old.is_some();
             let op = match change(old) {
                 Some(value) => put_op(ns, key, value),
                 None if was_there => delete_op(ns, key),
-                None => return self.commit(ns, Vec::new(), durability).await,
+                None => return self.shards_of().commit(ns, Vec::new(), durability, Vec::new()).await,
             };
-            let shard = self.shard_for(ns, std::slice::from_ref(&op))?;
-            let condition = Condition { ns, key: engine_key.clone(), read_at };
-            match shard.commit(vec![op], durability, Some(condition))?.wait().await {
+            check_ops(ns, std::slice::from_ref(&op))?;
+            let condition = Condition { ns, key: engine_key, read_at };
+            match self.commit_if(handle, target, op, condition, durability).await {
                 Err(Error::Stale) => {}
                 done => return done,
             }
         }
-    }
-
-    /// The newest entry of an engine key, and the sequence it was read at.
-    async fn find(&self, ns: NsId, key: &[u8]) -> Result<(SeqNo, Option<Found>)> {
-        let shard = self.shard(ns);
-        let view = shard.view_at(ns, shard.visible.get());
-        Ok((view.seq, find_in(&view, key).await?))
     }
 }

@@ -93,6 +93,30 @@ pub enum Error {
         /// Sequence of the change that the key has; `None` when the key is absent.
         found: Option<SeqNo>,
     },
+    /// A namespace is to be renamed that is not there.
+    #[error("no namespace is named {name}")]
+    NoName {
+        /// The name, escaped.
+        name: String,
+    },
+    /// A namespace was to get a name that another one has.
+    #[error("another namespace is named {name}")]
+    NameTaken {
+        /// The name, escaped.
+        name: String,
+    },
+    /// A put would make a namespace larger than its handle allows.
+    #[error("namespace {ns}: {more} bytes more would be too many: {used} of {limit} are in use")]
+    Quota {
+        /// The namespace.
+        ns: jdb_base::NsId,
+        /// Bytes of keys and values that it holds.
+        used: u64,
+        /// By how much the put would have it grow.
+        more: u64,
+        /// The most that it may hold.
+        limit: u64,
+    },
     /// A conditional write was overtaken between its read and its commit: nothing was written, read again.
     #[error("the key was changed meanwhile")]
     Stale,

@@ -14,6 +14,9 @@
 //! | [`scan`], `ahead` | walks in both directions; rows and values read ahead of them |
 //! | [`listing`], [`usage`] | the namespaces there are; what one of them holds |
 //! | [`condition`] | writes that happen only while a key is as it was read |
+//! | `shards` | which shard a namespace or a name belongs to |
+//! | [`handle`], `quota` | a namespace as its user holds it, and what goes through it; a limit to what it holds |
+//! | [`catalog`], [`names`] | namespaces that have a name; the names there are |
 //! | [`drops`] | what namespace drops hide |
 //! | `budget`, `account` | how memory is divided; the memtables of all shards held to their share |
 //! | `reserve` | room for deletes and a flush on a full disk |
@@ -25,6 +28,7 @@ mod account;
 mod ahead;
 pub mod backup;
 mod budget;
+pub mod catalog;
 mod collector;
 pub mod commit;
 mod compactor;
@@ -36,13 +40,16 @@ pub mod error;
 pub mod filename;
 mod flusher;
 mod gate;
+pub mod handle;
 mod keeper;
 pub mod listing;
 pub mod manager;
 pub mod manifest;
+pub mod names;
 mod pace;
 mod pack;
 mod points;
+mod quota;
 pub mod read;
 mod rebuild;
 mod recovery;
@@ -51,6 +58,7 @@ mod retire;
 pub mod salvage;
 pub mod scan;
 mod shard;
+mod shards;
 pub mod stats;
 pub mod superblock;
 mod survivors;
@@ -61,14 +69,17 @@ mod victims;
 mod writer;
 
 pub use backup::BackupReport;
+pub use catalog::NAME_LEN_MAX;
 pub use commit::{Committed, Durability};
 pub use condition::Expected;
 pub use dump::{DUMP_LEN_MAX, FileKind};
 pub use error::{Error, Result};
+pub use handle::Handle;
 pub use jdb_lsm::PickerOptions;
 pub use jdb_val::{Op, RecordKind, Recovery};
 pub use listing::Namespaces;
 pub use manager::{CollectReport, Manager, Options};
+pub use names::Names;
 pub use read::Snapshot;
 pub use salvage::SalvageReport;
 pub use scan::{Row, Scan};

@@ -2,32 +2,35 @@
 
 use crate::account::Account;
 use crate::budget::Budget;
+use crate::catalog::Catalog;
 use crate::commit::{Committed, Durability};
 use crate::create;
 use crate::error::{Error, Result};
 use crate::filename;
 use crate::gate::Gate;
+use crate::handle::by_id;
 use crate::listing::Namespaces;
+use crate::names::Names;
 use crate::points::HeldPoint;
 use crate::read::{Key, Snapshot};
 use crate::recovery::{Place, open_shard};
 use crate::reserve::Reserve;
 use crate::scan::Scan;
 use crate::shard::{Settings, Shard};
+use crate::shards::{Shards, check_batch, check_ops};
 use crate::stats::{ShardStats, Stats, StepStats};
 use crate::superblock::Superblock;
 use crate::{collector, compactor, flusher, syncer, writer};
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
-use jdb_base::{NsId, key};
+use jdb_base::{Class, NsId, key};
 use jdb_io::{BlockCache, Disk, Handles, Lock, Steps};
 use jdb_lsm::PickerOptions;
-use jdb_val::{Op, RecordKind, Recovery};
+use jdb_val::{Op, Recovery};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What a database is opened with; the facade documents each field.
 #[derive(Clone, Debug)]
@@ -83,7 +86,8 @@ pub struct Manager {
     disk: Disk,
     dir: PathBuf,
     superblock: Superblock,
-    shards: Vec<Rc<Shard>>,
+    shards: Rc<Shards>,
+    catalog: Rc<Catalog>,
     account: Rc<Account>,
     cache: Rc<BlockCache>,
     handles: Rc<Handles>,
@@ -153,7 +157,9 @@ impl Manager {
                 spawn_tasks(&disk, shard, &lock, &steps);
             }
         }
-        Ok(Self { disk, dir: options.dir, superblock, shards, account, cache, handles, steps })
+        let shards = Rc::new(Shards::new(shards, superblock.hash_seed));
+        let catalog = Rc::new(Catalog::new(&disk, &shards));
+        Ok(Self { disk, dir: options.dir, superblock, shards, catalog, account, cache, handles, steps })
     }
 
     /// Commits `ops`, which all belong to `ns`, as one batch.
@@ -163,16 +169,7 @@ impl Manager {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Closed`], [`Error::ReadOnly`], [`Error::Poisoned`], a full disk, the disk's.
     pub async fn commit(&self, ns: NsId, ops: Vec<Op>, durability: Durability) -> Result<Committed> {
-        check_ops(ns, &ops)?;
-        let shard = self.shard(ns);
-        if ops.is_empty() {
-            shard.check_writable()?;
-            return Ok(shard.committed(shard.visible.get(), shard.inserted.get()));
-        }
-        if ops.iter().any(|op| op.kind == RecordKind::Drop) {
-            shard.wait_for_drop_room().await?;
-        }
-        shard.commit(ops, durability, None)?.wait().await
+        self.shards.commit(ns, ops, durability, Vec::new()).await
     }
 
     /// Commits operations of many namespaces: one commit in each shard that they touch, all at once.
@@ -182,10 +179,22 @@ impl Manager {
     /// # Errors
     /// Those of [`Manager::commit`]; the first part's that failed, when others may have happened.
     pub async fn commit_many(&self, ops: Vec<(NsId, Op)>, durability: Durability) -> Result<Vec<Committed>> {
+        match ops.iter().find(|(ns, _)| ns.class() != Class::User) {
+            Some((ns, _)) => Err(by_id(*ns)),
+            None => self.commit_parts(ops, durability).await,
+        }
+    }
+
+    /// As [`Manager::commit_many`], of any classes.
+    pub(crate) async fn commit_parts(
+        &self,
+        ops: Vec<(NsId, Op)>,
+        durability: Durability,
+    ) -> Result<Vec<Committed>> {
         let mut parts: Vec<Vec<Op>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (ns, op) in ops {
             check_ops(ns, std::slice::from_ref(&op))?;
-            if let Some(part) = parts.get_mut(self.shard_index(ns)) {
+            if let Some(part) = parts.get_mut(self.shards.index_of(ns)) {
                 part.push(op);
             }
         }
@@ -195,16 +204,10 @@ impl Manager {
         let mut replies = Vec::new();
         for (shard, part) in self.shards.iter().zip(parts) {
             if !part.is_empty() {
-                replies.push(shard.commit(part, durability, None)?.wait());
+                replies.push(shard.commit(part, durability, Vec::new())?.wait());
             }
         }
         join_all(replies).await.into_iter().collect()
-    }
-
-    /// The shard of a namespace, and whether its keys can be as long as this one.
-    pub(crate) fn shard_for(&self, ns: NsId, ops: &[Op]) -> Result<&Rc<Shard>> {
-        check_ops(ns, ops)?;
-        Ok(self.shard(ns))
     }
 
     /// The newest value of `key` in `ns`.
@@ -239,7 +242,8 @@ impl Manager {
         let mut values = vec![None; keys.len()];
         let mut parts: Vec<Vec<Key<'_>>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (slot, &(ns, key)) in keys.iter().enumerate() {
-            if let Some(part) = parts.get_mut(self.shard_index(ns)).filter(|_| key.len() <= key::KEY_LEN_MAX)
+            if let Some(part) =
+                parts.get_mut(self.shards.index_of(ns)).filter(|_| key.len() <= key::KEY_LEN_MAX)
             {
                 part.push(Key { slot, ns, key });
             }
@@ -254,6 +258,12 @@ impl Manager {
             }
         }
         Ok(values)
+    }
+
+    /// The names that begin with `prefix`, in their order, from the first one behind `after` on.
+    #[must_use]
+    pub fn names(&self, prefix: &[u8], after: Option<&[u8]>) -> Names {
+        Names::new(&self.shards, &self.catalog, prefix, after)
     }
 
     /// The namespaces that have rows, by class and id, beginning behind `after`.
@@ -340,7 +350,7 @@ impl Manager {
 
     /// Ends all tasks at their next step, without any I/O.
     pub fn stop(&self) {
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             shard.stop();
         }
     }
@@ -387,14 +397,16 @@ impl Manager {
         &self.shards
     }
 
-    pub(crate) fn shard(&self, ns: NsId) -> &Rc<Shard> {
-        #[expect(clippy::indexing_slicing, reason = "masked by a power of two, the number of shards")]
-        &self.shards[self.shard_index(ns)]
+    pub(crate) fn shards_of(&self) -> &Shards {
+        &self.shards
     }
 
-    fn shard_index(&self, ns: NsId) -> usize {
-        let hash = xxh3_64_with_seed(&ns.id().to_be_bytes(), self.superblock.hash_seed);
-        hash as usize & (self.shards.len() - 1)
+    pub(crate) fn catalog(&self) -> &Rc<Catalog> {
+        &self.catalog
+    }
+
+    pub(crate) fn shard(&self, ns: NsId) -> &Rc<Shard> {
+        self.shards.of(ns)
     }
 }
 
@@ -440,35 +452,4 @@ fn check_options(options: &Options) -> Result<()> {
         return Err(Error::InvalidArgument { what: "a number of tables or a table's length of 0" });
     }
     Ok(())
-}
-
-fn check_ops(ns: NsId, ops: &[Op]) -> Result<()> {
-    check_batch(ops)?;
-    let prefix_len = key::engine_key(ns, &[]).len();
-    for op in ops {
-        // The limit is on what the user gave: the id before it takes more or less room.
-        let key_len = op.key.len().saturating_sub(prefix_len);
-        if key_len > key::KEY_LEN_MAX {
-            return Err(too_large("key", key_len, key::KEY_LEN_MAX));
-        }
-        if op.value.len() > key::VALUE_LEN_MAX {
-            return Err(too_large("value", op.value.len(), key::VALUE_LEN_MAX));
-        }
-    }
-    Ok(())
-}
-
-fn check_batch(ops: &[Op]) -> Result<()> {
-    if ops.len() > key::BATCH_COUNT_MAX {
-        return Err(too_large("batch operations", ops.len(), key::BATCH_COUNT_MAX));
-    }
-    let len = ops.iter().fold(0usize, |len, op| len.saturating_add(op.key.len() + op.value.len()));
-    if len > key::BATCH_LEN_MAX {
-        return Err(too_large("batch bytes", len, key::BATCH_LEN_MAX));
-    }
-    Ok(())
-}
-
-fn too_large(what: &'static str, len: usize, max: usize) -> Error {
-    Error::TooLarge { what, len: len as u64, max: max as u64 }
 }

@@ -9,6 +9,7 @@
 //! nothing, so that it needs no space and can be cut at any point, again and again.
 
 use crate::account::{self, Account};
+use crate::catalog::NameNumbers;
 use crate::collector::Collection;
 use crate::drops::DropMap;
 use crate::error::{Error, Result};
@@ -171,6 +172,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         points: RefCell::default(),
         manifest: futures::lock::Mutex::new(manifest),
         next_number: Cell::new(next_number.max(1)),
+        name_numbers: NameNumbers::from(state.next_name),
         visible: Cell::new(found),
         inserted: Cell::new(recovered.end),
         flushed_seq: Cell::new(state.last_seq),

@@ -5,14 +5,16 @@
 //! older one would be a wrong one. Where a block is lost, keys that it held may be missing, and keys that it deleted or changed may
 //! come as an older table has them: the report names its file and place.
 
+use crate::catalog::Catalog;
 use crate::commit::Durability;
 use crate::error::{Error, Result};
+use crate::handle::Handle;
 use crate::manager::{Manager, Options};
 use crate::shard::Shard;
 use crate::verify::Progress;
 use crate::writer::put_op;
 use bytes::Bytes;
-use jdb_base::{Kind, NsId, SeqNo, ValuePtr};
+use jdb_base::{Class, Kind, NsId, SeqNo, ValuePtr};
 use jdb_io::Disk;
 use jdb_lsm::Hidden;
 use std::cmp::Reverse;
@@ -107,6 +109,16 @@ impl Source {
     }
 }
 
+/// The name that a namespace will have: its own, or one that says which id it had when that cannot be read.
+async fn salvaged_name(catalog: &Catalog, ns: NsId, report: &mut SalvageReport) -> Bytes {
+    if ns.class() != Class::Named {
+        return Bytes::new();
+    }
+    let name = catalog.name_of(ns).await.map(|(_, name)| name);
+    let name = name.map_err(|error| report.note(error)).ok().flatten();
+    name.unwrap_or_else(|| format!("salvaged/{}", ns.id()).into())
+}
+
 /// After a step that failed: on to the next block that can be read.
 async fn pass_over(cursor: &mut jdb_sst::Cursor, step: jdb_sst::Result<()>, report: &mut SalvageReport) {
     let mut step = step;
@@ -120,6 +132,8 @@ async fn pass_over(cursor: &mut jdb_sst::Cursor, step: jdb_sst::Result<()>, repo
 struct Target {
     manager: Manager,
     rows: Vec<(NsId, jdb_val::Op)>,
+    /// Rows of one namespace that has a name: the new database gives it an id of its own.
+    named: Option<(Handle, Vec<jdb_val::Op>)>,
     len: usize,
 }
 
@@ -131,10 +145,29 @@ impl Target {
         if self.rows.len() >= PART_COUNT || self.len >= PART_LEN { self.commit().await } else { Ok(()) }
     }
 
+    async fn put_named(&mut self, name: &Bytes, key: &[u8], value: Bytes) -> Result<()> {
+        if self.named.as_ref().is_none_or(|(handle, _)| handle.name().as_ref() != Some(name)) {
+            self.commit().await?;
+            self.named = Some((self.manager.named(name).await?, Vec::new()));
+        }
+        if let Some((handle, ops)) = &mut self.named {
+            let op = put_op(handle.id(), key, value);
+            self.len += op.key.len() + op.value.len();
+            ops.push(op);
+            if ops.len() < PART_COUNT && self.len < PART_LEN {
+                return Ok(());
+            }
+        }
+        self.commit().await
+    }
+
     async fn commit(&mut self) -> Result<()> {
         self.len = 0;
+        if let Some((handle, ops)) = self.named.take() {
+            self.manager.write(&handle, handle.id(), ops, Durability::Os).await?;
+        }
         let rows = std::mem::take(&mut self.rows);
-        self.manager.commit_many(rows, Durability::Os).await.map(drop)
+        self.manager.commit_parts(rows, Durability::Os).await.map(drop)
     }
 }
 
@@ -154,7 +187,7 @@ impl Manager {
         }
         let mut report = SalvageReport::default();
         let manager = Self::open(disk, options).await?;
-        let mut target = Target { manager, rows: Vec::new(), len: 0 };
+        let mut target = Target { manager, rows: Vec::new(), named: None, len: 0 };
         let total = self.shards().iter().map(|shard| shard.entries_count()).sum();
         let mut done = 0;
         for shard in self.shards() {
@@ -165,7 +198,7 @@ impl Manager {
                 done += entries;
                 progress(Progress { done, total });
             };
-            shard.salvage_to(&mut target, &mut report, &mut tell).await?;
+            shard.salvage_to(self.catalog(), &mut target, &mut report, &mut tell).await?;
         }
         target.commit().await?;
         target.manager.flush().await?;
@@ -181,6 +214,7 @@ impl Shard {
 
     async fn salvage_to(
         &self,
+        catalog: &Catalog,
         target: &mut Target,
         report: &mut SalvageReport,
         progress: &mut dyn FnMut(u64),
@@ -203,6 +237,7 @@ impl Shard {
         }
         let mut decided: Option<Vec<u8>> = None;
         let mut hidden: Option<(NsId, Hidden)> = None;
+        let mut name = Bytes::new();
         let mut entries = 0;
         while let Some(Reverse(Head { key, seq: Reverse(seq), source: i })) = heads.pop() {
             let Some(source) = sources.get_mut(i) else { continue };
@@ -221,6 +256,7 @@ impl Shard {
             let Some(ns) = NsId::take(&mut rest) else { continue };
             if hidden.as_ref().is_none_or(|(of, _)| *of != ns) {
                 hidden = Some((ns, drops.hidden(ns, visible)));
+                name = salvaged_name(catalog, ns, report).await;
             }
             if hidden.as_ref().is_some_and(|(_, hidden)| hidden.hides(seq)) {
                 continue;
@@ -230,10 +266,15 @@ impl Shard {
                 Some((Kind::Inline, value)) => Some(value),
                 Some((Kind::Pointer, ptr)) => self.salvage_value(&ptr, &key, seq, report).await,
             };
-            if let Some(value) = value {
+            // The catalog is made anew with the namespaces that have names.
+            let is_row = !matches!(ns.class(), Class::Catalog | Class::NamedHidden);
+            if let Some(value) = value.filter(|_| is_row) {
                 report.rows += 1;
                 report.len += (rest.len() + value.len()) as u64;
-                target.put(ns, rest, value).await?;
+                match ns.class() {
+                    Class::Named => target.put_named(&name, rest, value).await?,
+                    _ => target.put(ns, rest, value).await?,
+                }
             }
             decided = Some(key);
         }

@@ -16,6 +16,7 @@
 //! - After a failed sync nothing is written any more until the database is opened again; reads go on.
 
 use crate::account::Account;
+use crate::catalog::NameNumbers;
 use crate::collector::Collection;
 use crate::commit::{Committed, Condition, Durability, Pending, Reply, Unsynced};
 use crate::compactor::DROP_COUNT_MAX;
@@ -95,6 +96,8 @@ pub(crate) struct Shard {
     pub(crate) points: RefCell<ReadPoints>,
     pub(crate) manifest: futures::lock::Mutex<Manifest>,
     pub(crate) next_number: Cell<u32>,
+    /// Ids that it may give to names.
+    pub(crate) name_numbers: NameNumbers,
 
     /// Newest sequence that reads see.
     pub(crate) visible: Cell<SeqNo>,
@@ -282,7 +285,7 @@ impl Shard {
         self: &Rc<Self>,
         ops: Vec<Op>,
         durability: Durability,
-        condition: Option<Condition>,
+        conditions: Vec<Condition>,
     ) -> Result<Rc<Reply>> {
         self.check_writable()?;
         if self.closing.get() {
@@ -290,7 +293,7 @@ impl Shard {
         }
         let len = ops.iter().map(|op| op.key.len() + op.value.len()).sum();
         let reply = Rc::new(Reply::default());
-        self.queue.borrow_mut().push_back(Pending { ops, len, durability, condition, reply: reply.clone() });
+        self.queue.borrow_mut().push_back(Pending { ops, len, durability, conditions, reply: reply.clone() });
         self.queued.notify();
         Ok(reply)
     }

@@ -187,16 +187,15 @@ impl Shard {
         let mut group: Vec<Pending> = Vec::new();
         let (mut len, mut unsynced) = (0, self.log.unsynced_span());
         while let Some(pending) = queue.front() {
-            match &pending.condition {
-                Some(condition) if !self.holds(condition) => {
-                    if let Some(stale) = queue.pop_front() {
-                        stale.reply.give(Err(Error::Stale));
-                    }
-                    continue;
+            if !pending.conditions.iter().all(|condition| self.holds(condition)) {
+                if let Some(stale) = queue.pop_front() {
+                    stale.reply.give(Err(Error::Stale));
                 }
-                // What the group does to the key shows when it is in the memtable.
-                Some(condition) if may_change(&group, condition) => break,
-                _ => {}
+                continue;
+            }
+            // What the group does to the key shows when it is in the memtable.
+            if pending.conditions.iter().any(|condition| may_change(&group, condition)) {
+                break;
             }
             len += pending.len;
             unsynced += pending.ops.len() as u64;

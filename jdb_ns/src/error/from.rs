@@ -41,6 +41,11 @@ impl Error {
             Self::NotADatabase { path } => Self::NotADatabase { path: path.clone() },
             Self::Missing { path, what } => Self::Missing { path: path.clone(), what },
             Self::Conflict { found } => Self::Conflict { found: *found },
+            Self::NoName { name } => Self::NoName { name: name.clone() },
+            Self::NameTaken { name } => Self::NameTaken { name: name.clone() },
+            Self::Quota { ns, used, more, limit } => {
+                Self::Quota { ns: *ns, used: *used, more: *more, limit: *limit }
+            }
             Self::Stale => Self::Stale,
             Self::ReadOnly => Self::ReadOnly,
             Self::Closed => Self::Closed,
