@@ -34,7 +34,8 @@ pub(crate) fn drop_ns(globals: &Globals, args: &DropArgs) -> Result<()> {
     }
     crate::block_on(async {
         let db = globals.open_to_write().await?;
-        let seq = db.drop_ns(ns).await?.seq().get();
+        let id = ns.in_db(&db).await?.id();
+        let seq = db.drop_ns(id).await?.seq().get();
         db.close().await?;
         if globals.json { say(json!({ "seq": seq })) } else { Ok(()) }
     })

@@ -1,7 +1,7 @@
 //! Keys, values and namespaces as a person types and reads them.
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
-use jdb::NsId;
+use jdb::{Class, NsId};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -72,8 +72,12 @@ fn escaped(bytes: &[u8]) -> String {
     out
 }
 
-/// A namespace as a person names it: a decimal or `0x` number of up to 128 bits, two numbers `SITE/USER`, or a UUID.
+/// A namespace as a person names it: a decimal or `0x` number of up to 128 bits, two numbers `SITE/USER`, a UUID, or `2:NUMBER`, as
+/// the ids of names are shown.
 pub(crate) fn ns_id(text: &str) -> Result<NsId, String> {
+    if let Some(id) = text.strip_prefix("2:") {
+        return Ok(NsId::new(Class::Named, number(id)?));
+    }
     if let Some((site, user)) = text.split_once('/') {
         return Ok(NsId::from((number::<u64>(site)?, number::<u64>(user)?)));
     }
@@ -124,6 +128,8 @@ mod tests {
         ] {
             assert_eq!(ns_id(text).ok(), want.map(NsId::from), "{text:?}");
         }
+        assert_eq!(ns_id("2:5"), Ok(NsId::new(Class::Named, 5)));
+        assert!(ns_id("2:").is_err() && ns_id("3:5").is_err());
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(crate) enum Error {
         /// As it is shown.
         key: String,
         /// Where it was looked for.
-        ns: jdb::NsId,
+        ns: String,
     },
     /// A line or file of an import is not what it should be.
     #[error("{place}: {why}; {imported} rows before it are imported, --keep-going passes over such")]

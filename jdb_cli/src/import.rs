@@ -13,9 +13,10 @@ use crate::encoding::{Encoding, ns_of};
 use crate::error::{Error, Result};
 use crate::out::{say, warn};
 use crate::progress::Bar;
-use crate::{Globals, interrupt, say_json};
-use jdb::{Db, Durability, NsId};
+use crate::{Globals, Which, interrupt, say_json};
+use jdb::{Db, Durability};
 use source::{Next, Source};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Bytes of keys and values that are committed together at most; one longer row makes a longer batch.
@@ -67,14 +68,14 @@ enum Format {
 
 /// Where rows go that do not say it, and how their text is read.
 struct Shape {
-    ns: Option<NsId>,
+    ns: Option<Which>,
     keys: Encoding,
     values: Encoding,
 }
 
 /// A row on its way.
 struct Row {
-    ns: NsId,
+    ns: Which,
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -88,12 +89,12 @@ pub(crate) fn run(globals: &Globals, args: &Args) -> Result<()> {
     let format = args.format.unwrap_or_else(|| format_of(&args.file));
     check_flags(args, format)?;
     let shape = Shape {
-        ns: globals.ns_if_given()?,
+        ns: globals.ns_if_given(),
         keys: globals.keys.unwrap_or_default(),
         values: globals.values.unwrap_or_default(),
     };
     if shape.ns.is_none() && args.ns_column.is_none() && args.ns_field.is_none() && format != Format::Json {
-        return Err(Error::Usage("say where the rows go: --ns, --ns-of or --ns-column".to_owned()));
+        return Err(Error::Usage("say where the rows go: --ns, --ns-of, --name or --ns-column".to_owned()));
     }
     // What cannot be read makes no database.
     let source = match format {
@@ -223,8 +224,7 @@ impl<'a> Import<'a> {
         let rows = std::mem::take(&mut self.pending);
         let (count, len) = (rows.len() as u64, std::mem::take(&mut self.pending_len) as u64);
         let durability = if self.args.sync { Durability::Sync } else { Durability::Os };
-        let put = self.db.put_many(rows.into_iter().map(|row| (row.ns, row.key, row.value)));
-        if let Err(error) = put.durability(durability).await {
+        if let Err(error) = self.put(rows, durability).await {
             warn(format_args!("{} rows are imported; of the {count} that follow some may be", self.rows));
             return Err(error.into());
         }
@@ -232,6 +232,28 @@ impl<'a> Import<'a> {
         self.len += len;
         interrupt::imported(self.rows);
         self.bar.set(source.done().unwrap_or(self.len), source.len());
+        Ok(())
+    }
+
+    /// Rows of ids in one commit a shard, those of a name in one commit.
+    async fn put(&self, rows: Vec<Row>, durability: Durability) -> jdb::Result<()> {
+        let mut named: BTreeMap<Vec<u8>, Vec<Row>> = BTreeMap::new();
+        let mut by_id = Vec::new();
+        for row in rows {
+            match &row.ns {
+                Which::Id(id) => by_id.push((*id, row.key, row.value)),
+                Which::Name(name) => named.entry(name.clone()).or_default().push(row),
+            }
+        }
+        self.db.put_many(by_id).durability(durability).await?;
+        for (name, rows) in named {
+            let mut batch = self.db.named(name).await?.batch();
+            batch.durability(durability);
+            for row in rows {
+                batch.put_bytes(row.key, row.value.into());
+            }
+            batch.commit().await?;
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Arguments of `jdb ls`.
 #[derive(clap::Args)]
@@ -101,14 +101,15 @@ pub(crate) fn ls(globals: &Globals, args: &LsArgs) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub(crate) fn stat(globals: &Globals) -> Result<()> {
-    let ns = globals.ns_if_given()?;
+    let ns = globals.ns_if_given();
     crate::block_on(async {
         let db = globals.open_to_read().await?;
         match ns {
             Some(ns) => {
-                let stats = exact(&db, ns).await?;
+                let id = ns.in_db(&db).await?.id();
+                let stats = exact(&db, id).await?;
                 if globals.json {
-                    say_json(&ns_json(ns, &stats))?;
+                    say_json(&ns_json(id, &stats))?;
                 } else {
                     let figures = [
                         ("namespace", ns.to_string()),
@@ -142,7 +143,7 @@ pub(crate) fn top(globals: &Globals, args: &TopArgs) -> Result<()> {
             let weight = match args.by {
                 By::Size => stats.len(),
                 By::Rows => stats.rows,
-                By::Changed => stats.changed.map_or(0, unix_ms),
+                By::Changed => stats.changed_ms.unwrap_or(0),
             };
             most.push(Reverse((weight, ns)));
             if most.len() > args.limit {
@@ -210,17 +211,20 @@ async fn exact(db: &Db, ns: NsId) -> Result<NamespaceStats> {
 fn ns_json(ns: NsId, stats: &NamespaceStats) -> serde_json::Value {
     json!({
         "ns": ns.to_string(), "rows": stats.rows, "key_len": stats.key_len, "value_len": stats.value_len,
-        "exact": stats.is_exact, "changed_ms": stats.changed.map(unix_ms),
+        "exact": stats.is_exact, "changed_ms": stats.changed_ms,
     })
 }
 
-fn unix_ms(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
+/// The last day that can be written with four digits of a year.
+const YEAR_9999_MS: u64 = 253_402_214_400_000;
 
 /// When a namespace changed last, to the second.
 fn changed(stats: &NamespaceStats) -> String {
-    stats.changed.map_or_else(|| "-".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
+    let text = |ms: u64| {
+        let time = UNIX_EPOCH + Duration::from_millis(ms.min(YEAR_9999_MS));
+        humantime::format_rfc3339_seconds(time).to_string()
+    };
+    stats.changed_ms.map_or_else(|| "-".to_owned(), text)
 }
 
 fn database(globals: &Globals, stats: &Stats) -> Result<()> {

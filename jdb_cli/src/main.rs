@@ -10,6 +10,7 @@ mod error;
 mod import;
 mod inspect;
 mod interrupt;
+mod names;
 mod out;
 mod progress;
 mod rows;
@@ -17,7 +18,7 @@ mod rows;
 use clap::{Parser, Subcommand};
 use encoding::Encoding;
 use error::{Error, Result};
-use jdb::{Db, NsId, Options};
+use jdb::{Db, Namespace, NsId, Options};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,6 +44,9 @@ struct Globals {
     /// The namespace of a text: its 128-bit hash, as `import --ns-column` makes it.
     #[arg(long, global = true, value_name = "TEXT", conflicts_with = "ns")]
     ns_of: Option<String>,
+    /// The namespace that has this name; `put` and `import` make it.
+    #[arg(long, global = true, value_name = "NAME", conflicts_with_all = ["ns", "ns_of"])]
+    name: Option<String>,
     /// Print JSON: an object, or one a line.
     #[arg(long, global = true)]
     json: bool,
@@ -68,6 +72,10 @@ enum Command {
     Scan(rows::ScanArgs),
     /// List the namespaces.
     Ls(inspect::LsArgs),
+    /// List the names of namespaces.
+    Names(names::NamesArgs),
+    /// Give a namespace another name.
+    Rename(names::RenameArgs),
     /// Print the largest or the newest namespaces.
     Top(inspect::TopArgs),
     /// Print what the database knows of itself, or of a namespace.
@@ -93,15 +101,43 @@ enum Command {
     DemoImport(demo::ChildArgs),
 }
 
+/// A namespace as it was given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Which {
+    Id(NsId),
+    Name(Vec<u8>),
+}
+
+impl Which {
+    async fn in_db(&self, db: &Db) -> Result<Namespace> {
+        Ok(match self {
+            Self::Id(id) => db.ns(*id),
+            Self::Name(name) => db.named(name).await?,
+        })
+    }
+}
+
+impl std::fmt::Display for Which {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => Encoding::Utf8.show(name).fmt(f),
+        }
+    }
+}
+
 impl Globals {
-    /// The namespace that was named.
-    fn ns(&self) -> Result<NsId> {
-        self.ns_if_given()?
-            .ok_or_else(|| Error::Usage("say which namespace: --ns ID or --ns-of TEXT".to_owned()))
+    /// The namespace that was given.
+    fn ns(&self) -> Result<Which> {
+        self.ns_if_given().ok_or_else(|| {
+            Error::Usage("say which namespace: --ns ID, --ns-of TEXT or --name NAME".to_owned())
+        })
     }
 
-    fn ns_if_given(&self) -> Result<Option<NsId>> {
-        Ok(self.ns.or_else(|| self.ns_of.as_ref().map(|text| encoding::ns_of(text.as_bytes()))))
+    fn ns_if_given(&self) -> Option<Which> {
+        let hash = || self.ns_of.as_ref().map(|text| Which::Id(encoding::ns_of(text.as_bytes())));
+        let name = || self.name.as_ref().map(|name| Which::Name(name.clone().into_bytes()));
+        self.ns.map(Which::Id).or_else(hash).or_else(name)
     }
 
     fn keys(&self) -> Encoding {
@@ -146,6 +182,8 @@ fn main() -> ExitCode {
         Command::Delete(args) => rows::delete(globals, args),
         Command::Scan(args) => rows::scan(globals, args),
         Command::Ls(args) => inspect::ls(globals, args),
+        Command::Names(args) => names::names(globals, args),
+        Command::Rename(args) => names::rename(globals, args),
         Command::Top(args) => inspect::top(globals, args),
         Command::Stat => inspect::stat(globals),
         Command::Drop(args) => care::drop_ns(globals, args),

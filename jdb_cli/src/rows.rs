@@ -1,9 +1,10 @@
 //! `get`, `put`, `delete`, `scan`: one namespace, a row at a time.
 
+use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::out::{Out, say};
-use crate::{Globals, say_json};
-use jdb::{Commit, Db, Durability, NsId, Scan};
+use crate::{Globals, Which, say_json};
+use jdb::{Commit, Db, Durability, Scan};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::io::Read;
@@ -81,13 +82,15 @@ pub(crate) fn get(globals: &Globals, args: &GetArgs) -> Result<()> {
     let (ns, key) = (globals.ns()?, globals.key(&args.key)?);
     let found = crate::block_on(async {
         let db = globals.open_to_read().await?;
-        let found = db.ns(ns).get(&key).await?;
+        let found = ns.in_db(&db).await?.get(&key).await?;
         db.close().await?;
         Ok(found)
     })?;
-    let Some(value) = found else { return Err(Error::NoKey { key: globals.keys().show(&key), ns }) };
+    let Some(value) = found else {
+        return Err(Error::NoKey { key: globals.keys().show(&key), ns: ns.to_string() });
+    };
     if globals.json {
-        return say_json(&row_json(globals, ns, &key, Some(&value)));
+        return say_json(&row_json(globals, &ns, &key, Some(&value)));
     }
     let mut out = Out::new();
     match globals.values {
@@ -116,7 +119,8 @@ pub(crate) fn put(globals: &Globals, args: &PutArgs) -> Result<()> {
     };
     crate::block_on(async {
         let db = globals.open(|options| options.create = true).await?;
-        let commit = db.ns(ns).put_bytes(&key, value.into()).durability(durability(args.sync)).await?;
+        let commit =
+            ns.in_db(&db).await?.put_bytes(&key, value.into()).durability(durability(args.sync)).await?;
         done(globals, db, &commit).await
     })
 }
@@ -130,7 +134,7 @@ pub(crate) fn delete(globals: &Globals, args: &DeleteArgs) -> Result<()> {
     let keys: Vec<_> = args.key.iter().map(|key| globals.key(key)).collect::<Result<_>>()?;
     crate::block_on(async {
         let db = globals.open_to_write().await?;
-        let mut batch = db.ns(ns).batch();
+        let mut batch = ns.in_db(&db).await?.batch();
         batch.durability(durability(args.sync));
         for key in &keys {
             batch.delete(key);
@@ -145,7 +149,7 @@ pub(crate) fn delete(globals: &Globals, args: &DeleteArgs) -> Result<()> {
 /// # Errors
 /// Those of the database: never fewer rows instead.
 pub(crate) fn scan(globals: &Globals, args: &ScanArgs) -> Result<()> {
-    let ns = match (args.all, globals.ns_if_given()?) {
+    let ns = match (args.all, globals.ns_if_given()) {
         (true, Some(_)) => return Err(Error::Usage("--all and one namespace exclude each other".to_owned())),
         (true, None) => None,
         (false, _) => Some(globals.ns()?),
@@ -159,17 +163,24 @@ pub(crate) fn scan(globals: &Globals, args: &ScanArgs) -> Result<()> {
         let mut count = 0;
         let mut all = db.namespaces();
         while left > 0 {
-            let Some(ns) = (if args.all { all.next().await? } else { ns }) else { break };
+            let which = match &ns {
+                Some(ns) => ns.clone(),
+                None => match all.next().await? {
+                    Some(id) => db.name_of(id).await?.map_or(Which::Id(id), |name| Which::Name(name.into())),
+                    None => break,
+                },
+            };
+            let space = which.in_db(&db).await?;
             let mut scan = match &prefix {
-                Some(prefix) => db.ns(ns).prefix(prefix),
-                None => db.ns(ns).range::<&[u8]>((
+                Some(prefix) => space.prefix(prefix),
+                None => space.range::<&[u8]>((
                     from.as_deref().map_or(Bound::Unbounded, Bound::Included),
                     to.as_deref().map_or(Bound::Unbounded, Bound::Excluded),
                 )),
             };
             scan = if args.rev { scan.rev() } else { scan };
             scan = if args.keys_only || args.count { scan.keys_only() } else { scan };
-            let rows = print(globals, args, ns, scan.limit(left), &mut out).await?;
+            let rows = print(globals, args, &which, scan.limit(left), &mut out).await?;
             count += rows;
             left -= rows;
             if !args.all {
@@ -185,7 +196,13 @@ pub(crate) fn scan(globals: &Globals, args: &ScanArgs) -> Result<()> {
 }
 
 /// Prints the rows of a scan, or counts them only; returns how many there were.
-async fn print(globals: &Globals, args: &ScanArgs, ns: NsId, mut scan: Scan, out: &mut Out) -> Result<usize> {
+async fn print(
+    globals: &Globals,
+    args: &ScanArgs,
+    ns: &Which,
+    mut scan: Scan,
+    out: &mut Out,
+) -> Result<usize> {
     let (keys, values) = (globals.keys(), globals.values.unwrap_or_default());
     let mut count = 0;
     while let Some(item) = scan.next().await? {
@@ -206,9 +223,12 @@ async fn print(globals: &Globals, args: &ScanArgs, ns: NsId, mut scan: Scan, out
 }
 
 /// A row in the shape that `import` reads.
-fn row_json(globals: &Globals, ns: NsId, key: &[u8], value: Option<&[u8]>) -> Value {
+fn row_json(globals: &Globals, ns: &Which, key: &[u8], value: Option<&[u8]>) -> Value {
     let mut row = Map::new();
-    row.insert("ns".to_owned(), ns.to_string().into());
+    match ns {
+        Which::Id(id) => drop(row.insert("ns".to_owned(), id.to_string().into())),
+        Which::Name(name) => Encoding::Utf8.put("ns_name", name, &mut row),
+    }
     globals.keys().put("key", key, &mut row);
     if let Some(value) = value {
         globals.values.unwrap_or_default().put("value", value, &mut row);

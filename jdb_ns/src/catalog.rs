@@ -14,7 +14,7 @@
 //!
 //! Invariants
 //! - Nothing is written into a namespace of a name unless its hidden row stands: each write carries that condition.
-//! - All who hold a name at one time share one [`Named`]: what one of them finds out all know.
+//! - All who hold a name at one time share one `Named`: what one of them finds out all know.
 //! - A name that is being renamed, or renamed to, is not created meanwhile.
 
 use crate::commit::{Committed, Condition, Durability};
@@ -184,24 +184,26 @@ impl Catalog {
 
     /// Where a write into the namespace of a name goes.
     pub(crate) async fn target(&self, named: &Named) -> Result<Target> {
-        if let Some(read_at) = named.known_at() {
-            let ns = named.id();
-            return Ok(Target::Is { ns, guard: name_stands(ns, read_at) });
-        }
         loop {
+            if let Some(read_at) = named.known_at() {
+                let ns = named.id();
+                return Ok(Target::Is { ns, guard: name_stands(ns, read_at) });
+            }
             let name = named.name();
             if self.renaming.borrow().contains(&name) {
                 self.renamed.wait().await;
                 continue;
             }
-            match self.look_up(&name).await? {
-                // It was given another name meanwhile.
-                _ if named.name() != name => {}
-                Entry::Is(ns, read_at) => {
-                    named.set(ns, Some(read_at));
-                    return Ok(Target::Is { ns, guard: name_stands(ns, read_at) });
+            let entry = self.look_up(&name).await?;
+            // Somebody else may have made it meanwhile, or given it another name.
+            if named.name() == name && named.known_at().is_none() {
+                match entry {
+                    Entry::Is(ns, read_at) => named.set(ns, Some(read_at)),
+                    Entry::Free(guard) => {
+                        named.set(NONE, None);
+                        return Ok(Target::New { guard });
+                    }
                 }
-                Entry::Free(guard) => return Ok(Target::New { guard }),
             }
         }
     }
@@ -534,4 +536,43 @@ fn check_name(name: &[u8]) -> Result<()> {
 /// A name in an error.
 fn shown(name: &[u8]) -> String {
     name.escape_ascii().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    #[test]
+    fn the_page_shows_keys_as_they_are() {
+        let mut dump = String::new();
+        let mut line = |bytes: &[u8], what: &str| {
+            let hex = bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+            writeln!(dump, "{hex:<24}  {what}").unwrap();
+        };
+        for id in [0, 7, 300, u128::MAX] {
+            line(&key::engine_key(NsId::from(id), &[]), &format!("namespace {id}"));
+        }
+        line(&key::engine_key(NsId::from(7u64), b"key"), "key \"key\" of namespace 7");
+        let named = NsId::new(Class::Named, 5);
+        line(&key::engine_key(named, &[]), &format!("namespace {named}, of a name"));
+        let name = Bytes::from_static(b"us");
+        line(&name_op(named, &name).key, "its name row");
+        line(&put_op(CATALOG, &name, encoded(named)).key, "entry of the name \"us\", in the catalog");
+        line(&encoded(named), "the entry's value");
+        let page = include_str!("../../docs/format/keys.md");
+        let golden = page.split("```golden keys_v1\n").nth(1).and_then(|rest| rest.split("```").next());
+        assert_eq!(golden, Some(dump.as_str()), "the page's dump differs from\n{dump}");
+    }
+
+    #[test]
+    fn an_entry_leads_to_an_id_of_the_catalog_or_is_damaged() {
+        for id in [1, 255, u128::MAX] {
+            let named = NsId::new(Class::Named, id);
+            assert_eq!(decoded(&encoded(named)), Some(named));
+        }
+        for value in [&[][..], &[0x41], &[0x01, 7], &[0x41, 5, 0], &[0x42, 0, 5], &[0x61, 5]] {
+            assert_eq!(decoded(value), None, "{value:x?}");
+        }
+    }
 }

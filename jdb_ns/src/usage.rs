@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::manager::Manager;
 use crate::shard::Shard;
 use jdb_base::{NsId, SeqNo, key};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a namespace holds.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -20,9 +19,9 @@ pub struct NamespaceStats {
     /// The three numbers above are true. Otherwise none of them is too low, but each may be too high: what was overwritten or deleted
     /// and not merged yet counts too.
     pub is_exact: bool,
-    /// When it was changed last, or a little later: the end of the flush that the change was in, and less exactly what is long
-    /// ago. For a change that was not flushed yet it is now. `None`: never, as far as is known.
-    pub changed: Option<SystemTime>,
+    /// When it was changed last, or a little later, in milliseconds since 1970: the end of the flush that the change was in, and
+    /// less exactly what is long ago. For a change that was not flushed yet it is now. `None`: never, as far as is known.
+    pub changed_ms: Option<u64>,
 }
 
 impl NamespaceStats {
@@ -55,7 +54,7 @@ impl Shard {
         let flushed = self.flushed_seq.get();
         let prefix = key::engine_key(ns, &[]);
         let count = view.version.count_group(&prefix, view.seq, &view.hidden).await?;
-        let changed = match count.newest {
+        let changed_ms = match count.newest {
             SeqNo::ZERO => None,
             seq if seq > flushed => Some(self.disk.unix_ms()),
             seq => self.manifest.lock().await.state.times.of(seq),
@@ -65,7 +64,7 @@ impl Shard {
             key_len: count.key_len,
             value_len: count.value_len,
             is_exact: count.is_exact,
-            changed: changed.map(|ms| UNIX_EPOCH + Duration::from_millis(ms)),
+            changed_ms,
         })
     }
 }

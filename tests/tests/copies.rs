@@ -1,6 +1,7 @@
 //! Verifying, backing up and salvaging whole databases: sound ones, used ones, damaged ones.
 #![expect(clippy::unwrap_used, reason = "a test harness: its own broken logic shall stop it")]
 
+use futures::StreamExt;
 use jdb::{Db, ErrorKind, NsId, Options, Recovery, RuntimeConfig, Tuning};
 use jdb_io::Disk;
 use jdb_io::sim::{Latency, SimConfig, SimDisk};
@@ -433,6 +434,55 @@ fn salvage_without_a_manifest_puts_the_shard_together_from_its_files() {
         assert_eq!(differs.count(), 0, "seed {seed}");
         assert!(wrong < 200, "seed {seed}: {wrong} rows are back");
     }
+}
+
+#[test]
+fn names_are_copied_and_saved_with_their_rows() {
+    let dir = TempDir::new().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let (backup, saved) = on_real(async {
+        let db = jdb::open(small(&path("db"))).await.unwrap();
+        for i in 0..40u8 {
+            let ns = db.named(format!("name {i}")).await.unwrap();
+            for row in 0..i % 3 + 1 {
+                ns.put([row], [i; 40]).await.unwrap();
+            }
+        }
+        db.rename("name 3", "another").await.unwrap();
+        let gone = db.named("name 4").await.unwrap().id();
+        db.drop_ns(gone).await.unwrap();
+        db.flush().await.unwrap();
+        db.backup_to(path("backup")).await.unwrap();
+        db.close().await.unwrap();
+        let db = jdb::open(Options { read_only: true, ..small(&path("db")) }).await.unwrap();
+        let report = db.salvage(small(&path("saved")), |_| ()).await.unwrap();
+        assert_eq!(report.damage_count, 0);
+        db.close().await.unwrap();
+        (read_names(&path("backup")).await, read_names(&path("saved")).await)
+    });
+    assert_eq!(backup.len(), 39);
+    assert_eq!(backup[&b"another"[..]], [([0].to_vec(), [3; 40].to_vec())]);
+    assert_eq!(saved, backup);
+}
+
+async fn read_names(path: &Path) -> BTreeMap<Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>> {
+    let db = jdb::open(small(path)).await.unwrap();
+    let (mut names, mut found) = (db.names(), BTreeMap::new());
+    while let Some((name, id)) = names.next().await.unwrap() {
+        let (mut scan, mut rows) = (db.ns(id).iter(), Vec::new());
+        while let Some(item) = scan.next().await.unwrap() {
+            rows.push((item.key().to_vec(), item.value().await.unwrap().to_vec()));
+        }
+        found.insert(name.to_vec(), rows);
+    }
+    // A new name gets an id that is nobody's.
+    let new = db.named("new").await.unwrap();
+    new.put("key", "value").await.unwrap();
+    assert_eq!(db.name_of(new.id()).await.unwrap().as_deref(), Some(&b"new"[..]));
+    assert_eq!(new.iter().into_stream().count().await, 1);
+    drop(names);
+    db.close().await.unwrap();
+    found
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Namespaces that have names: a model of names and rows, crashes at every change of the disk, ids that nobody gets twice.
 #![expect(clippy::unwrap_used, reason = "a test harness: its own broken logic shall stop it")]
 
-use jdb::{Db, Durability, ErrorKind, Expected, NsId, Options, Tuning};
+use jdb::{Class, Db, Durability, ErrorKind, Expected, NsId, Options, Tuning};
 use jdb_io::Disk;
 use jdb_io::plant::{Plant, plant};
-use jdb_io::sim::{SimConfig, SimDisk, Step};
+use jdb_io::sim::{Latency, SimConfig, SimDisk, Step};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -83,10 +83,16 @@ async fn read(db: &Db) -> Model {
         while let Some(item) = scan.next().await.unwrap() {
             rows.insert(item.key().to_vec(), item.value().await.unwrap().to_vec());
         }
+        drop(scan);
         let stats = ns.stats().await.unwrap();
         assert_eq!((stats.rows, stats.is_exact), (rows.len() as u64, true));
         last = Some(name.to_vec());
         model.insert(name.to_vec(), rows);
+    }
+    for name in (0..NAMES).map(name).filter(|name| !model.contains_key(name)) {
+        let nobody = db.named(&name).await.unwrap();
+        assert_eq!(nobody.id(), NsId::new(Class::Named, 0), "{name:?} is not listed");
+        assert_eq!(nobody.first().await.unwrap(), None);
     }
     model
 }
@@ -241,11 +247,7 @@ fn crash_everywhere(
         let config = SimConfig { seed: crash_seed, ..SimConfig::default() };
         let power = rng.below(2) == 0;
         let image = || {
-            if power {
-                sim.power_cut(crash_seed, config.clone())
-            } else {
-                sim.kill(crash_seed, config.clone())
-            }
+            if power { sim.power_cut(crash_seed, config) } else { sim.kill(crash_seed, config) }
         };
         crashes += 1;
         let story = |why| format!("seed {seed}, depth {depth}, change {seen}, power cut {power}: {why}");
@@ -273,6 +275,47 @@ fn names_agree_with_a_model() {
         let sim = SimDisk::new(SimConfig { seed, ..SimConfig::default() });
         let run = live(sim.clone(), seed, Promise::default(), seed, 120);
         sim.executor().block_on(run).expect("nothing waits for ever");
+    }
+}
+
+/// One of many that write, drop and rename at once.
+async fn race(db: Db, seed: u64) {
+    let mut rng = Rng::new(seed);
+    for _ in 0..30 {
+        let ns = db.named(name(rng.below(3))).await.unwrap();
+        match rng.below(8) {
+            0 => drop(db.drop_ns(ns.id()).await.unwrap()),
+            1 => drop(db.rename(name(rng.below(3)), name(rng.below(3))).await),
+            2 => drop(ns.clear().await.unwrap()),
+            3 => drop(ns.update("key", |_| Some("updated".into())).await.unwrap()),
+            4 => drop(ns.put_if("key", Expected::Absent, "put").await),
+            5 => db.flush().await.unwrap(),
+            _ => drop(ns.put([rng.below(3) as u8], "value").await.unwrap()),
+        }
+    }
+}
+
+#[test]
+fn however_writes_drops_and_renames_fall_together_no_row_is_without_a_name() {
+    for seed in 0..40 {
+        let sim = SimDisk::new(SimConfig { seed, latency: Latency::up_to(200), ..SimConfig::default() });
+        let options = options(&sim, seed);
+        let run = async move {
+            let db = jdb::open(options).await.unwrap();
+            futures::future::join_all((0..4).map(|i| race(db.clone(), seed << 8 | i))).await;
+            let mut listed = db.namespaces();
+            while let Some(id) = listed.next().await.unwrap() {
+                let name = db.name_of(id).await.unwrap().expect("a namespace with a row has a name");
+                assert_eq!(db.named(&name).await.unwrap().id(), id, "seed {seed}");
+            }
+            let by_name = read(&db).await;
+            db.close().await.unwrap();
+            by_name
+        };
+        let before = sim.executor().block_on(run).expect("nothing waits for ever");
+        let options = self::options(&sim, seed);
+        let again = async move { read(&jdb::open(options).await.unwrap()).await };
+        assert_eq!(sim.executor().block_on(again), Some(before), "seed {seed}");
     }
 }
 

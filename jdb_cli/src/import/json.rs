@@ -3,9 +3,9 @@
 use super::input::{Line, Lines};
 use super::source::Next;
 use super::{Row, Shape, ns_of};
+use crate::Which;
 use crate::encoding::{Encoding, ns_id};
 use crate::error::Result;
-use jdb::NsId;
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -39,7 +39,7 @@ fn row(line: &[u8], key_field: Option<&str>, ns_field: Option<&str>, shape: &Sha
         let why = why.split(" at line ").next().unwrap_or_default();
         format!("no JSON object: {why} at column {}", error.column())
     })?;
-    let ns = ns(&object, ns_field, shape.ns)?;
+    let ns = ns(&object, ns_field, shape.ns.as_ref())?;
     if let Some(name) = key_field {
         let key = text(&object, name)?;
         let key = shape.keys.read(key.as_bytes()).map_err(|why| format!("{name:?} is {why}"))?.into_owned();
@@ -73,34 +73,42 @@ fn text(object: &Map<String, Value>, name: &str) -> Result<String, String> {
     }
 }
 
-fn ns(object: &Map<String, Value>, ns_field: Option<&str>, given: Option<NsId>) -> Result<NsId, String> {
+fn ns(object: &Map<String, Value>, ns_field: Option<&str>, given: Option<&Which>) -> Result<Which, String> {
     match (ns_field, given) {
-        (Some(name), _) => Ok(ns_of(text(object, name)?.as_bytes())),
-        (None, Some(given)) => Ok(given),
-        (None, None) => match object.get("ns") {
-            Some(_) => ns_id(&text(object, "ns")?),
-            None => Err("no \"ns\", and no --ns is given".to_owned()),
-        },
+        (Some(name), _) => Ok(Which::Id(ns_of(text(object, name)?.as_bytes()))),
+        (None, Some(given)) => Ok(given.clone()),
+        (None, None) if object.contains_key("ns") => ns_id(&text(object, "ns")?).map(Which::Id),
+        (None, None) if object.contains_key("ns_name") || object.contains_key("ns_name_base64") => {
+            let name = bytes(object, "ns_name", Encoding::Utf8)?;
+            match name.len() {
+                1..=jdb::NAME_LEN_MAX => Ok(Which::Name(name)),
+                len => Err(format!("a name of {len} bytes: 1 to {}", jdb::NAME_LEN_MAX)),
+            }
+        }
+        (None, None) => Err("neither \"ns\" nor \"ns_name\", and no --ns is given".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jdb::NsId;
 
     #[test]
     fn rows_have_two_shapes_and_errors_say_what_is_missing() {
         let shape = Shape { ns: None, keys: Encoding::Utf8, values: Encoding::Utf8 };
         let own =
             |line: &str| row(line.as_bytes(), None, None, &shape).map(|row| (row.ns, row.key, row.value));
-        let want = |ns: u64, key: &[u8], value: &[u8]| Ok((NsId::from(ns), key.to_vec(), value.to_vec()));
+        let want =
+            |ns: u64, key: &[u8], value: &[u8]| Ok((Which::Id(NsId::from(ns)), key.to_vec(), value.to_vec()));
         assert_eq!(own(r#"{"ns":"7","key":"a","value":"b\tc"}"#), want(7, b"a", b"b\tc"));
         assert_eq!(own(r#"{"ns":7,"key_base64":"/w==","value":1.5}"#), want(7, b"\xff", b"1.5"));
         for (line, why) in [
             ("", "no JSON object: EOF while parsing a value at column 0"),
             ("[1]", "no JSON object: invalid type: sequence, expected a map at column 0"),
             (r#"{"ns":"7","key":"a"}"#, r#"neither "value" nor "value_base64""#),
-            (r#"{"key":"a","value":"b"}"#, r#"no "ns", and no --ns is given"#),
+            (r#"{"key":"a","value":"b"}"#, r#"neither "ns" nor "ns_name", and no --ns is given"#),
+            (r#"{"ns_name":"","key":"a","value":"b"}"#, "a name of 0 bytes: 1 to 1024"),
             (r#"{"ns":"x","key":"a","value":"b"}"#, "\"x\" is no namespace"),
             (r#"{"ns":"7","key":null,"value":"b"}"#, r#""key" is neither text nor a number"#),
         ] {
@@ -109,6 +117,9 @@ mod tests {
         }
         let line = br#"{"name":"left-pad","scope":"@x"}"#;
         let any = row(line, Some("name"), Some("scope"), &shape).unwrap();
-        assert_eq!((any.ns, any.key, any.value), (ns_of(b"@x"), b"left-pad".to_vec(), line.to_vec()));
+        assert_eq!(
+            (any.ns, any.key, any.value),
+            (Which::Id(ns_of(b"@x")), b"left-pad".to_vec(), line.to_vec())
+        );
     }
 }

@@ -64,7 +64,7 @@ impl Tree {
         let below = self.at.strip_prefix(&self.top).map_err(|error| error.to_string())?;
         let parts: Vec<_> = below.iter().map(|part| part.as_encoded_bytes()).collect();
         let value = fs::read(&self.at).map_err(text)?;
-        Ok(Some(Row { ns: shape.ns.ok_or("no namespace is given")?, key: parts.join(&b'/'), value }))
+        Ok(Some(Row { ns: shape.ns.clone().ok_or("no namespace is given")?, key: parts.join(&b'/'), value }))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::input::{Line, Lines};
 use super::source::Next;
 use super::{Row, Shape, ns_of};
+use crate::Which;
 use crate::error::Result;
 use std::path::Path;
 
@@ -40,9 +41,9 @@ fn row(line: &[u8], ns_column: Option<u32>, shape: &Shape) -> Result<Row, String
     let ns = match ns_column {
         Some(column) => {
             let found = line.split(|&byte| byte == b'\t').nth(column as usize - 1);
-            ns_of(found.ok_or_else(|| format!("no column {column}: it says the namespace"))?)
+            Which::Id(ns_of(found.ok_or_else(|| format!("no column {column}: it says the namespace"))?))
         }
-        None => shape.ns.ok_or("no namespace is given")?,
+        None => shape.ns.clone().ok_or("no namespace is given")?,
     };
     let key = shape.keys.read(key).map_err(|why| format!("the key is {why}"))?.into_owned();
     let value = shape.values.read(value).map_err(|why| format!("the value is {why}"))?.into_owned();
@@ -57,7 +58,8 @@ mod tests {
 
     #[test]
     fn the_key_ends_at_the_first_tab() {
-        let shape = Shape { ns: Some(NsId::from(7u64)), keys: Encoding::Utf8, values: Encoding::Utf8 };
+        let shape =
+            Shape { ns: Some(Which::Id(NsId::from(7u64))), keys: Encoding::Utf8, values: Encoding::Utf8 };
         for (line, want) in [
             ("a\tb", Some(("a", "b"))),
             ("a\tb\tc", Some(("a", "b\tc"))),
@@ -71,7 +73,7 @@ mod tests {
             assert_eq!(row.map(|row| (row.key, row.value)), want, "{line:?}");
         }
         let by_column = |column| row(b"a\tb\tc", Some(column), &shape).map(|row| row.ns);
-        assert_eq!(by_column(2), Ok(ns_of(b"b")));
+        assert_eq!(by_column(2), Ok(Which::Id(ns_of(b"b"))));
         assert!(by_column(4).unwrap_err().starts_with("no column 4"));
     }
 }

@@ -101,6 +101,52 @@ fn namespaces_are_named_in_four_ways_listed_in_pages_counted_and_dropped() {
 }
 
 #[test]
+fn namespaces_have_names_that_are_listed_changed_exported_and_dropped() {
+    let place = Place::new();
+    for (name, key) in [("user/bo", "k1"), ("user/al", "k2"), ("team", "k3")] {
+        place.ok(&["put", "--name", name, key, "value"]);
+    }
+    place.ok(&["put", "--ns", "7", "k4", "value"]);
+    let names = |args: &[&str]| {
+        let out = place.ok(&[&["names"][..], args].concat());
+        out.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&[]), "team user/al user/bo");
+    assert_eq!(names(&["--prefix", "user/"]), "user/al user/bo");
+    assert_eq!(names(&["--after", "team", "--limit", "1"]), "user/al");
+    place.ok(&["rename", "user/al", "user/zoe"]);
+    assert_eq!(place.ok(&["get", "--name", "user/zoe", "k2"]), "value");
+    assert!(place.fails(1, &["get", "--name", "user/al", "k2"]).contains("no key k2 in namespace user/al"));
+    assert!(place.fails(1, &["rename", "user/al", "x"]).contains("no namespace is named user/al"));
+    assert!(place.fails(1, &["rename", "team", "user/zoe"]).contains("another namespace is named user/zoe"));
+    assert!(place.fails(1, &["put", "--name", "", "k", "v"]).contains("an empty name"));
+    assert!(place.fails(64, &["get", "--name", "a", "--ns", "7", "k"]).contains("--ns"));
+    let first = place.json(&["names", "--limit", "1"]);
+    assert_eq!(first["name"], json!("team"));
+    // By its id it can be read, not written.
+    let id = first["ns"].as_str().unwrap().to_owned();
+    assert_eq!(place.ok(&["get", "--ns", &id, "k3"]), "value");
+    let said = place.fails(1, &["put", "--ns", &id, "k3", "else"]);
+    assert!(said.contains("a namespace that has a name is written to by its name"), "{said}");
+    assert!(place.ok(&["ls"]).lines().any(|ns| ns == id));
+    // Everything goes out and in again by name.
+    let all = place.ok(&["scan", "--all", "--json"]);
+    assert!(all.contains(r#"{"key":"k3","ns_name":"team","value":"value"}"#), "{all}");
+    place.write("all.jsonl", &all);
+    let copied = place.command(&["--db", "copy", "import", "all.jsonl"]).output().unwrap();
+    assert!(copied.status.success(), "{copied:?}");
+    let again = place.command(&["--db", "copy", "scan", "--all", "--json"]).output().unwrap();
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&String::from_utf8(again.stdout).unwrap()), sorted(&all));
+    place.ok(&["drop", "--name", "team", "--yes"]);
+    assert_eq!(names(&[]), "user/bo user/zoe");
+}
+
+#[test]
 fn the_largest_and_the_newest_namespaces_come_first() {
     let place = Place::new();
     for (ns, rows, value) in [("1", 3, "v"), ("2", 1, "a long value, longer than all others"), ("3", 2, "v")]

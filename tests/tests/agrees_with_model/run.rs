@@ -492,6 +492,15 @@ impl Run {
                 model.prev();
                 self.check_item(scan.prev().await.unwrap(), &model, true).await;
             }
+            let stats = space.stats().await.unwrap();
+            let len = |f: fn((&Vec<u8>, &Version)) -> usize| rows.iter().map(f).sum::<usize>() as u64;
+            let want =
+                (rows.len() as u64, len(|(key, _)| key.len()), len(|(_, version)| version.value.len()));
+            let found = (stats.rows, stats.key_len, stats.value_len);
+            let at_least = found.0 >= want.0 && found.1 >= want.1 && found.2 >= want.2;
+            self.check(if stats.is_exact { found == want } else { at_least }, || {
+                format!("{ns}: {stats:?}, not {want:?}")
+            });
             let owned = |row: Option<(&Vec<u8>, &Version)>| {
                 row.map(|(key, version)| (Bytes::from(key.clone()), Bytes::from(version.value.clone())))
             };
