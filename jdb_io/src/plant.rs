@@ -124,6 +124,8 @@ plants! {
     RemovePinned,
     /// Ids of names are given out without being set aside in the MANIFEST.
     ReuseName,
+    /// Commits are written as they come, whosever they are.
+    UnfairQueue,
     /// A filter is built before keys that came twice are made one.
     FilterBeforeDedup,
 }

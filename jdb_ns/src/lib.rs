@@ -8,6 +8,7 @@
 //! | `pack`, `victims`, `survivors` | where the values of collected segments are; which files are collected; which of their records are live |
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
 //! | [`backup`], [`verify`], [`salvage`] | a second database of the same files; everything checked; what is sound copied out |
+//! | `queue` | the commits that wait, so that no namespace holds up the others |
 //! | `pace`, `gate` | how fast background work goes, and how much of it at once |
 //! | `recovery`, `create`, `rebuild` | opening a shard, making a database, a shard without its MANIFEST |
 //! | [`read`] | point reads of one key or many, snapshots |
@@ -49,6 +50,7 @@ pub mod names;
 mod pace;
 mod pack;
 mod points;
+mod queue;
 mod quota;
 pub mod read;
 mod rebuild;

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jdb_base::{NsId, SeqNo, ValuePtr, key};
 use jdb_io::plant::{Plant, planted};
+use jdb_io::task;
 use jdb_lsm::{Found, Payload};
 use jdb_val::Wanted;
 use std::rc::Rc;
@@ -24,6 +25,9 @@ use std::time::Duration;
 
 /// Look-ups that wait for a block at once, and reads of values that are under way at once.
 pub(crate) const DEPTH: usize = 64;
+
+/// After this many look-ups others get the thread, however much is in memory.
+const READY_COUNT_MAX: usize = 256;
 
 /// A key that is wanted: its place in the answer, namespace and user's key.
 pub(crate) struct Key<'a> {
@@ -152,6 +156,9 @@ async fn at_once<F: Future>(mut make: impl FnMut(usize) -> Option<F>, mut done: 
     let mut i = 0;
     while let Some(future) = make(i) {
         i += 1;
+        if i % READY_COUNT_MAX == 0 {
+            task::yield_now().await;
+        }
         let mut boxed = match place.take() {
             None => Box::pin(future),
             Some(mut boxed) => {

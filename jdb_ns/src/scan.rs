@@ -12,6 +12,7 @@ use crate::points::HeldPoint;
 use crate::read::DEPTH;
 use bytes::Bytes;
 use jdb_base::{NsId, SeqNo, key};
+use jdb_io::task;
 use jdb_lsm::Payload;
 use jdb_val::Wanted;
 use std::pin::pin;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 /// After this time a scan goes over to the newest Version.
 const PIN_TIME_MAX: Duration = Duration::from_secs(1);
+/// After this many steps a scan lets others have the thread, however much is in memory.
+const STEP_COUNT_MAX: u32 = 1024;
 
 /// A walk over rows of one namespace, as of the moment it began. Sits on a row, before the first or after the last.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct Scan {
     /// When its Version was pinned, on the disk's clock.
     pinned_at: Duration,
     ahead: Ahead,
+    /// Since it let others have the thread.
+    steps: u32,
 }
 
 /// The row that a [`Scan`] sits on.
@@ -61,7 +66,7 @@ impl Scan {
         };
         let inner = jdb_lsm::Scan::new(view.version, view.seq, view.hidden, lower, upper);
         let pinned_at = point.shard().disk.now();
-        Self { inner, point, prefix_len: prefix.len(), pinned_at, ahead: Ahead::new() }
+        Self { inner, point, prefix_len: prefix.len(), pinned_at, ahead: Ahead::new(), steps: 0 }
     }
 
     /// Reads ahead: the values of this many rows together, at most 1024 rows and 1 MiB. 0: never, each value when it is asked
@@ -88,6 +93,11 @@ impl Scan {
 
     #[inline]
     async fn step(&mut self, backward: bool) -> Result<bool> {
+        self.steps += 1;
+        if self.steps >= STEP_COUNT_MAX {
+            self.steps = 0;
+            task::yield_now().await;
+        }
         if self.ahead.is_open() {
             if self.ahead.backward != backward {
                 self.leave_window();

@@ -27,6 +27,7 @@ use crate::gate::Gate;
 use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
 use crate::pack::Packs;
 use crate::points::ReadPoints;
+use crate::queue::Queue;
 use crate::reserve::Reserve;
 use futures::future::select;
 use jdb_base::{NsId, SeqNo};
@@ -108,7 +109,7 @@ pub(crate) struct Shard {
     /// Sequence that this life starts at, once it is durable.
     pub(crate) life: Cell<Life>,
 
-    pub(crate) queue: RefCell<VecDeque<Pending>>,
+    pub(crate) queue: RefCell<Queue>,
     /// Something is in the queue, or the shard stops.
     pub(crate) queued: Event,
     pub(crate) unsynced: RefCell<Vec<Unsynced>>,
@@ -293,7 +294,7 @@ impl Shard {
         }
         let len = ops.iter().map(|op| op.key.len() + op.value.len()).sum();
         let reply = Rc::new(Reply::default());
-        self.queue.borrow_mut().push_back(Pending { ops, len, durability, conditions, reply: reply.clone() });
+        self.queue.borrow_mut().push(Pending { ops, len, durability, conditions, reply: reply.clone() });
         self.queued.notify();
         Ok(reply)
     }
@@ -549,8 +550,7 @@ impl Shard {
         let Err(error) = self.check_poison() else { return };
         let unsynced = std::mem::take(&mut *self.unsynced.borrow_mut());
         crate::commit::fail_all(unsynced.iter().map(|u| &u.reply), &error);
-        let queue = std::mem::take(&mut *self.queue.borrow_mut());
-        crate::commit::fail_all(queue.iter().map(|p| &p.reply), &error);
+        self.queue.borrow_mut().fail_all(&error);
         self.wake_all();
     }
 
@@ -576,8 +576,7 @@ impl Shard {
     /// Ends the background tasks at their next step and fails what waits in the queue.
     pub(crate) fn stop(&self) {
         self.stopping.set(true);
-        let queue = std::mem::take(&mut *self.queue.borrow_mut());
-        crate::commit::fail_all(queue.iter().map(|p| &p.reply), &Error::Closed);
+        self.queue.borrow_mut().fail_all(&Error::Closed);
         let unsynced = std::mem::take(&mut *self.unsynced.borrow_mut());
         crate::commit::fail_all(unsynced.iter().map(|u| &u.reply), &Error::Closed);
         self.wake_all();

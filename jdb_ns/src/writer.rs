@@ -54,15 +54,13 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             continue;
         }
         if shard.check_poison().is_err() {
-            let queue = std::mem::take(&mut *shard.queue.borrow_mut());
             if let Err(error) = shard.check_poison() {
-                fail_all(queue.iter().map(|p| &p.reply), &error);
+                shard.queue.borrow_mut().fail_all(&error);
             }
             continue;
         }
         if let Err(error) = shard.start_life_with_room().await {
-            let queue = std::mem::take(&mut *shard.queue.borrow_mut());
-            fail_all(queue.iter().map(|p| &p.reply), &error);
+            shard.queue.borrow_mut().fail_all(&error);
             continue;
         }
         match shard.wait_for_room().await {
@@ -74,9 +72,9 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             }
             Room::NewLife => shard.life.set(Life::Unstarted { found: shard.log.last_given() }),
             Room::None => {
-                let queue = std::mem::take(&mut *shard.queue.borrow_mut());
+                // Without an error they are tried again.
                 if let Some(error) = &*shard.sync_error.borrow() {
-                    fail_all(queue.iter().map(|p| &p.reply), error);
+                    shard.queue.borrow_mut().fail_all(error);
                 }
             }
         }
@@ -188,7 +186,7 @@ impl Shard {
         let (mut len, mut unsynced) = (0, self.log.unsynced_span());
         while let Some(pending) = queue.front() {
             if !pending.conditions.iter().all(|condition| self.holds(condition)) {
-                if let Some(stale) = queue.pop_front() {
+                if let Some(stale) = queue.pop() {
                     stale.reply.give(Err(Error::Stale));
                 }
                 continue;
@@ -204,7 +202,7 @@ impl Shard {
             if full && !group.is_empty() {
                 break;
             }
-            group.extend(queue.pop_front());
+            group.extend(queue.pop());
         }
         group
     }

@@ -94,6 +94,8 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::RemovePinned, &[ORDER]),
     // The campaigns make no names; the test makes, renames and drops them with a crash at every change of the disk.
     test(Plant::ReuseName, "tests names: an_id_that_is_given_out_twice_is_found"),
+    // It breaks no promise about what is read.
+    test(Plant::UnfairQueue, "jdb_ns queue: who_has_nothing_waiting_goes_before_anothers_backlog"),
     // Such a filter cannot be built, or is left out because it misses a key: answers stay right, reads become more.
     test(Plant::FilterBeforeDedup, "jdb_sst filter: keys_that_come_twice_have_a_filter"),
 ];
