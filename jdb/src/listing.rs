@@ -73,3 +73,46 @@ impl fmt::Debug for Namespaces {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{NsId, Options};
+
+    #[test]
+    fn namespaces_of_few_and_of_many_rows_are_listed_once_and_dropped_ones_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let task = async {
+            let db = crate::open(Options { shards: 2, ..Options::at(dir.path().join("db")) }).await?;
+            // Around the number of rows from which on a walk seeks; every third one is dropped, flushed or not.
+            let row_counts = [1u64, 2, 15, 16, 17, 18, 40];
+            for ns in 0..100u64 {
+                let count = row_counts.into_iter().cycle().nth(ns as usize).unwrap_or(1);
+                db.put_many((0..count).map(|row| (ns, row.to_be_bytes(), "value"))).await?;
+                if ns % 3 == 0 {
+                    db.drop_ns(ns).await?;
+                }
+                if ns % 40 == 39 {
+                    db.flush().await?;
+                }
+            }
+            let want: Vec<NsId> = (0..100u64).filter(|ns| ns % 3 > 0).map(NsId::from).collect();
+            for page_len in [1, 3, 100] {
+                let (mut found, mut after) = (Vec::new(), 0u64.into());
+                loop {
+                    let mut page = db.namespaces().after(after).limit(page_len);
+                    let before = found.len();
+                    while let Some(ns) = page.next().await? {
+                        found.push(ns);
+                        after = ns;
+                    }
+                    if found.len() == before {
+                        break;
+                    }
+                }
+                assert_eq!(found, want, "pages of {page_len}");
+            }
+            db.close().await
+        };
+        crate::runtime(&crate::RuntimeConfig::default()).unwrap().block_on(task).unwrap();
+    }
+}

@@ -1,5 +1,7 @@
 //! Rows that look random and are the same in every run.
 
+pub use jdb_tenants::mix;
+
 /// `count` rows: row `i` has a namespace, a key of 24 bytes and a value of `value_len` bytes, all functions of `i`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows {
@@ -63,15 +65,6 @@ impl Rows {
     pub fn pick(&self, n: u64) -> u64 {
         mix(n ^ 0x9e37_79b9) % self.count.max(1)
     }
-}
-
-/// A bijection of 64 bits that spreads neighbours (the finalizer of splitmix64).
-#[must_use]
-pub fn mix(n: u64) -> u64 {
-    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    n ^ (n >> 31)
 }
 
 #[cfg(test)]

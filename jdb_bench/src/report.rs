@@ -1,16 +1,11 @@
 //! Medians, and what a stretch of work has used.
 
-use crate::Result;
+pub use jdb_tenants::median;
+pub use jdb_tenants::system::{each_file, evict};
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// The middle of the values (the upper one of two); 0 for none.
-#[must_use]
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
-}
 
 /// Time and CPU time of this process, and bytes written to a block device, since a moment.
 #[derive(Clone, Debug)]
@@ -84,52 +79,4 @@ fn sectors_written(device: &str) -> Option<u64> {
 pub fn sync_all() {
     // Without the program there is only a less complete figure.
     let _ = std::process::Command::new("sync").status();
-}
-
-/// Has the kernel forget the files below a directory; the host of a virtual disk may still hold them.
-///
-/// # Errors
-/// A file that cannot be opened or synced; everywhere but on Linux.
-pub fn evict(dir: &Path) -> Result<()> {
-    each_file(dir, &mut |path| {
-        let file = fs::File::open(path)?;
-        // Only pages that are on the disk can be forgotten.
-        file.sync_all()?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
-        #[cfg(not(target_os = "linux"))]
-        return Err("files can be evicted on Linux only".into());
-        #[cfg(target_os = "linux")]
-        Ok(())
-    })
-}
-
-/// Calls `act` with every file below a directory.
-///
-/// # Errors
-/// The directory's that cannot be read; those of `act`.
-pub fn each_file(dir: &Path, act: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            each_file(&entry.path(), act)?;
-        } else {
-            act(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::median;
-
-    #[test]
-    fn median_is_the_middle() {
-        for (values, want) in
-            [(vec![], 0.0), (vec![3.0], 3.0), (vec![9.0, 1.0, 5.0], 5.0), (vec![1.0, 2.0], 2.0)]
-        {
-            assert_eq!(median(values.clone()), want, "{values:?}");
-        }
-    }
 }

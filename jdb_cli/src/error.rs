@@ -28,6 +28,9 @@ pub(crate) enum Error {
         /// The system's word.
         source: io::Error,
     },
+    /// From a measurement of namespaces.
+    #[error(transparent)]
+    Tenants(#[from] jdb_tenants::Error),
     /// No runtime could be made.
     #[error("start the runtime")]
     Runtime {

@@ -3,6 +3,7 @@
 //! Results go to standard output, bars and errors to standard error. Exit code 0 is success, also when whoever read has
 //! enough; 1 an error; 2 damage found in a database; 64 a command line that makes no sense; 130 Ctrl-C.
 
+mod bench;
 mod care;
 mod demo;
 mod encoding;
@@ -96,6 +97,8 @@ enum Command {
     Dump(inspect::DumpArgs),
     /// Import real files through a process that is killed, check that nothing acknowledged was lost, print figures.
     Demo(demo::Args),
+    /// Measure this machine.
+    Bench(bench::Args),
     /// The process that `demo` kills.
     #[command(hide = true)]
     DemoImport(demo::ChildArgs),
@@ -194,6 +197,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => care::backup(globals, args),
         Command::Dump(args) => inspect::dump(args),
         Command::Demo(args) => demo::run(args),
+        Command::Bench(args) => bench::run(globals, args),
         Command::DemoImport(args) => demo::run_child(args),
     };
     match done {

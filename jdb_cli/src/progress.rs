@@ -47,6 +47,12 @@ impl Bar {
         self.0.set_position(done);
     }
 
+    /// Says what is being done now.
+    pub(crate) fn say(&self, what: &str) {
+        self.0.set_message(what.to_owned());
+        self.0.tick();
+    }
+
     /// Prints a line above the bar.
     pub(crate) fn above(&self, line: &str) {
         self.0.suspend(|| crate::out::warn(line));

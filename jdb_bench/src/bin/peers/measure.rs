@@ -69,13 +69,8 @@ fn number_after(text: &str, name: &str) -> Option<u64> {
 /// Bytes that the files below a directory take on the disk.
 pub(crate) fn disk_len(dir: &Path) -> Result<u64> {
     let mut len = 0;
-    each_file(dir, &mut |path| {
-        let meta = fs::metadata(path)?;
-        #[cfg(unix)]
-        let file_len = std::os::unix::fs::MetadataExt::blocks(&meta) * 512;
-        #[cfg(not(unix))]
-        let file_len = meta.len();
-        len += file_len;
+    each_file::<jdb_tenants::Error>(dir, &mut |path| {
+        len += jdb_tenants::system::disk_len(path)?;
         Ok(())
     })?;
     Ok(len)
