@@ -94,7 +94,7 @@ fn report(db: &Db, path: &Path, when: &str) -> Result<()> {
     let stats = db.stats();
     let drops: usize = stats.shards.iter().map(|shard| shard.drops).sum();
     let mut manifest = 0;
-    each_file(path, &mut |file| {
+    each_file(path, &mut |file| -> Result<()> {
         if file.ends_with("MANIFEST") {
             manifest += file.metadata()?.len();
         }
@@ -102,17 +102,10 @@ fn report(db: &Db, path: &Path, when: &str) -> Result<()> {
     })?;
     println!(
         "{when}: {} MiB resident, {drops} drops wait, tables {} KiB, log {} KiB, MANIFEST {} KiB",
-        resident()? >> 20,
+        jdb_tenants::system::anonymous_len().unwrap_or(0) >> 20,
         stats.table_len() >> 10,
         stats.log_len() >> 10,
         manifest >> 10,
     );
     Ok(())
-}
-
-/// Resident anonymous memory of this process; 0 where the system does not tell.
-fn resident() -> Result<u64> {
-    let Ok(text) = std::fs::read_to_string("/proc/self/status") else { return Ok(0) };
-    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    Ok(line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10)
 }
