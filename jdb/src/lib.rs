@@ -65,8 +65,7 @@ pub use jdb_base::{Class, NsId, SeqNo};
 pub use jdb_io::{Counters, Driver, RuntimeConfig, runtime};
 pub use jdb_ns::{
     BackupReport, CollectReport, DUMP_LEN_MAX, Durability, Expected, FileKind, NamespaceStats, Progress,
-    Recovery,
-    ShardStats, Stats, StepStats,
+    Recovery, ShardStats, Stats, StepStats,
 };
 pub use listing::Namespaces;
 pub use namespace::Namespace;

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::out::{Out, say};
-use crate::{Globals, encoding, say_json};
 use crate::progress::Bar;
+use crate::{Globals, encoding, say_json};
 use jdb::{Db, FileKind, NamespaceStats, NsId, ShardStats, Stats};
 use serde_json::json;
 use std::cmp::Reverse;
@@ -160,7 +160,12 @@ pub(crate) fn top(globals: &Globals, args: &TopArgs) -> Result<()> {
             if globals.json {
                 out.line(ns_json(ns, &stats))?;
             } else {
-                lines.push([ns.to_string(), stats.rows.to_string(), stats.len().to_string(), changed(&stats)]);
+                lines.push([
+                    ns.to_string(),
+                    stats.rows.to_string(),
+                    stats.len().to_string(),
+                    changed(&stats),
+                ]);
             }
         }
         if !globals.json {

@@ -55,7 +55,12 @@ impl Version {
     ///
     /// # Errors
     /// A table that cannot be read: never a wrong answer instead.
-    pub async fn count_group(self: &Rc<Self>, prefix: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<GroupCount> {
+    pub async fn count_group(
+        self: &Rc<Self>,
+        prefix: &[u8],
+        seq: SeqNo,
+        hidden: &Hidden,
+    ) -> Result<GroupCount> {
         let mut sum = Sum::default();
         for memtable in &self.memtables {
             sum.memtable(memtable, prefix, seq, hidden).await;
@@ -203,7 +208,11 @@ mod tests {
         let mut map = BTreeMap::new();
         for (key, at, kind, value) in rows {
             if key.starts_with(prefix) && *at <= seq && !hidden.hides(SeqNo::new(*at)) {
-                if *kind == Kind::Tombstone { map.remove(key) } else { map.insert(key, value.len()) };
+                if *kind == Kind::Tombstone {
+                    map.remove(key)
+                } else {
+                    map.insert(key, value.len())
+                };
             }
         }
         let len = |f: fn((&&Vec<u8>, &usize)) -> usize| map.iter().map(f).sum::<usize>() as u64;
@@ -263,7 +272,10 @@ mod tests {
                     } else {
                         assert!(keys > 20, "seed {seed} group {group}: few entries are counted exactly");
                         let enough = found.0 >= rows && found.1 >= key_len && found.2 >= value_len;
-                        assert!(enough, "seed {seed} group {group}: {count:?} for {rows} {key_len} {value_len}");
+                        assert!(
+                            enough,
+                            "seed {seed} group {group}: {count:?} for {rows} {key_len} {value_len}"
+                        );
                     }
                 }
                 exact

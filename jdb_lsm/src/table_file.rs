@@ -38,8 +38,7 @@ impl TableFile {
         &self.path
     }
 
-    /// Its reader, opened when it is not: one open, one read of the footer, which goes to `check`, and the top index once more at
-    /// the first block. It stays open until it is among the least recently used of too many.
+    /// Its reader, opened when it is not: one open, one read of the footer, which goes to `check`, mostly with the top index. It stays open until it is among the least recently used of too many.
     ///
     /// # Errors
     /// A missing, cut or damaged file; what `check` says.
@@ -53,7 +52,11 @@ impl TableFile {
         let opened = self.open(self.cache.clone(), check).await?;
         // Another task may have opened it meanwhile: the first one stays.
         let guess = opened.footer().top.len as usize * TOP_WEIGHT;
-        Ok(self.reader.put(opened, READER_LEN + if guess <= TOP_WEIGHT_MAX { guess } else { 0 }))
+        let top_len = match opened.pinned_len() {
+            0 if guess <= TOP_WEIGHT_MAX => guess,
+            pinned_len => pinned_len,
+        };
+        Ok(self.reader.put(opened, READER_LEN + top_len))
     }
 
     /// Its reader if it is open. Cost: no allocation, no look-up.

@@ -103,7 +103,8 @@ fn namespaces_are_named_in_four_ways_listed_in_pages_counted_and_dropped() {
 #[test]
 fn the_largest_and_the_newest_namespaces_come_first() {
     let place = Place::new();
-    for (ns, rows, value) in [("1", 3, "v"), ("2", 1, "a long value, longer than all others"), ("3", 2, "v")] {
+    for (ns, rows, value) in [("1", 3, "v"), ("2", 1, "a long value, longer than all others"), ("3", 2, "v")]
+    {
         for row in 0..rows {
             place.ok(&["put", "--ns", ns, &format!("key{row}"), value]);
         }

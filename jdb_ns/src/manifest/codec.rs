@@ -5,8 +5,8 @@
 use super::edit::{
     DropEntry, Edit, FooterEntry, Gap, LiveDelta, PackEntry, SegmentEntry, TableEntry, TableMove, WindowEntry,
 };
-use super::times::TimeMark;
 use super::field::{Field, Reader, put, put_all, put_bytes, unzigzag, zigzag};
+use super::times::TimeMark;
 use crate::error::Fault;
 use jdb_base::{NsId, SeqNo};
 
