@@ -40,6 +40,7 @@ mod keeper;
 pub mod listing;
 pub mod manager;
 pub mod manifest;
+mod merge;
 mod pace;
 mod pack;
 mod points;

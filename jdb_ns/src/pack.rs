@@ -46,7 +46,7 @@ impl Pack {
         handles: &Rc<Handles>,
     ) -> Self {
         let path = FileName::Pack(entry.number).path(dir);
-        Self { entry, file: TableFile::new(disk, path, Some(Rc::clone(cache)), handles) }
+        Self { entry, file: TableFile::new(disk, path, Some(Rc::clone(cache)), handles).random() }
     }
 
     /// Length of its file in bytes.
@@ -101,7 +101,7 @@ impl Pack {
     }
 
     /// A value as long as the pointer says, and nothing else.
-    fn value(&self, kind: Kind, value: Bytes, len: u32) -> Result<Bytes> {
+    pub(crate) fn value(&self, kind: Kind, value: Bytes, len: u32) -> Result<Bytes> {
         if kind == Kind::Inline && value.len() == len as usize {
             return Ok(value);
         }

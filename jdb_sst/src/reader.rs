@@ -21,7 +21,7 @@ use std::rc::Rc;
 
 /// An open table.
 ///
-/// Opening reads the last 4 KiB, nothing else: the footer, and mostly the top index. That stays in memory, from its first use on
+/// Opening reads the last 16 KiB, nothing else: the footer, and mostly the top index. That stays in memory, from its first use on
 /// at the latest, when it is not longer than 64 KiB; other blocks are read when they are needed and kept in the [`BlockCache`], if there is one. Every block is
 /// verified once, when it is read from the file. [`SstReader::get`] asks the filter before it looks into an index partition; both
 /// come with one read.

@@ -96,10 +96,12 @@ impl SstReader {
                 Some(bytes) if bytes.len() == len => {
                     self.cut(run, &bytes, &parts, wanted, keep, &mut many)?
                 }
-                _ => {
-                    self.file.will_need(run.offset, len);
-                    waiting.push(run);
-                }
+                _ => waiting.push(run),
+            }
+        }
+        if waiting.len() > 1 {
+            for run in &waiting {
+                self.file.will_need(run.offset, (run.end - run.offset) as usize);
             }
         }
         for run in waiting {
