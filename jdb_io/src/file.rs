@@ -77,6 +77,16 @@ impl File {
         }
     }
 
+    /// Tells the system to read what it is asked for and no more: who reads this file says what comes next
+    /// ([`File::will_need`]). `false` where it cannot be told.
+    pub fn expect_random(&self) -> bool {
+        match &self.0 {
+            Inner::Real(file) => file.expect_random(),
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => false,
+        }
+    }
+
     /// Writes all of `data` at `offset`, going on after short writes, and gives the buffer back.
     ///
     /// Returns when the bytes are in the page cache: they survive the process, not a power cut. After an error any part

@@ -19,6 +19,7 @@ pub struct TableFile {
     disk: Disk,
     cache: Option<(Rc<BlockCache>, u64)>,
     reader: Held<SstReader>,
+    random: bool,
 }
 
 impl TableFile {
@@ -29,7 +30,13 @@ impl TableFile {
             let file_id = cache.next_file_id();
             (cache, file_id)
         });
-        Self { path, disk: disk.clone(), cache, reader: Held::new(handles) }
+        Self { path, disk: disk.clone(), cache, reader: Held::new(handles), random: false }
+    }
+
+    /// The same for a file whose rows are read here and there: the system is not to read more than it is asked for.
+    #[must_use]
+    pub fn random(self) -> Self {
+        Self { random: true, ..self }
     }
 
     /// Where it lies.
@@ -38,8 +45,7 @@ impl TableFile {
         &self.path
     }
 
-    /// Its reader, opened when it is not: one open, one read of the footer, which goes to `check`, and the top index once more at
-    /// the first block. It stays open until it is among the least recently used of too many.
+    /// Its reader, opened when it is not: one open, one read of the footer, which goes to `check`, mostly with the top index. It stays open until it is among the least recently used of too many.
     ///
     /// # Errors
     /// A missing, cut or damaged file; what `check` says.
@@ -50,10 +56,14 @@ impl TableFile {
         if let Some(reader) = self.ready() {
             return Ok(reader);
         }
-        let opened = self.open(self.cache.clone(), check).await?;
+        let opened = self.open(self.cache.clone(), self.random, check).await?;
         // Another task may have opened it meanwhile: the first one stays.
         let guess = opened.footer().top.len as usize * TOP_WEIGHT;
-        Ok(self.reader.put(opened, READER_LEN + if guess <= TOP_WEIGHT_MAX { guess } else { 0 }))
+        let top_len = match opened.pinned_len() {
+            0 if guess <= TOP_WEIGHT_MAX => guess,
+            pinned_len => pinned_len,
+        };
+        Ok(self.reader.put(opened, READER_LEN + top_len))
     }
 
     /// Its reader if it is open. Cost: no allocation, no look-up.
@@ -79,18 +89,22 @@ impl TableFile {
     where
         E: From<jdb_io::Error> + From<jdb_sst::Error>,
     {
-        self.open(None, check).await
+        self.open(None, false, check).await
     }
 
     async fn open<E>(
         &self,
         cache: Option<(Rc<BlockCache>, u64)>,
+        random: bool,
         check: impl FnOnce(&Footer) -> Result<(), E>,
     ) -> Result<Rc<SstReader>, E>
     where
         E: From<jdb_io::Error> + From<jdb_sst::Error>,
     {
         let file = self.disk.open(&self.path, Mode::Read).await?;
+        if random {
+            file.expect_random();
+        }
         let opened = SstReader::open(file, cache).await?;
         check(opened.footer())?;
         Ok(opened)

@@ -23,7 +23,7 @@ use std::ops::Range;
 /// Rows of the first window.
 const DEPTH_FIRST: usize = 8;
 /// Rows of the longest window, unless the user says otherwise.
-pub(crate) const DEPTH_DEFAULT: usize = 64;
+pub(crate) const DEPTH_DEFAULT: usize = 256;
 /// Rows of the longest window that can be asked for.
 pub(crate) const DEPTH_MAX: usize = 1024;
 /// Bytes of values in a window, one value at least.
@@ -169,15 +169,17 @@ impl Ahead {
         }
     }
 
-    /// Takes note of a value that was read when it was asked for.
+    /// Takes note of a value that was read when it was asked for. One that was moved into a pack has the rows around it for
+    /// neighbours.
     #[inline]
-    pub(crate) fn was_asked(&self, ptr: ValuePtr, waited: bool) {
+    pub(crate) fn was_asked(&self, ptr: ValuePtr, waited: bool, moved: bool) {
         let near = |last: ValuePtr| {
             let (a, b) = if last.offset <= ptr.offset { (last, ptr) } else { (ptr, last) };
             let between = b.byte_offset().saturating_sub(a.byte_offset() + u64::from(a.len));
             a.segment == b.segment && between <= NEAR_LEN
         };
-        let neighbours = if self.last.get().is_some_and(near) { self.neighbours.get() + 1 } else { 0 };
+        let neighbours =
+            if moved || self.last.get().is_some_and(near) { self.neighbours.get() + 1 } else { 0 };
         self.last.set(Some(ptr));
         self.neighbours.set(neighbours);
         self.waited.set(if waited { self.waited.get() + 1 } else { 0 });

@@ -17,19 +17,19 @@
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::manifest::{Edit, PackEntry, State};
+use crate::merge::{Merge, Row};
 use crate::pace::{self, Pressure};
 use crate::pack::Pack;
 use crate::read::DEPTH;
 use crate::shard::Shard;
-use crate::survivors::{Records, Search, len_by_origin};
+use crate::survivors::Search;
 use crate::victims::{Files, Limits, Victims};
 use futures::future::select;
 use jdb_base::Kind;
 use jdb_io::plant::{Plant, planted};
-use jdb_sst::{SstWriter, WriterOptions};
+use jdb_sst::{SstWriter, TableInfo, WriterOptions};
 use jdb_val::Wanted;
 use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::pin::pin;
@@ -61,8 +61,8 @@ const STEP: Duration = Duration::from_micros(200);
 pub(crate) struct Collection {
     /// Nothing is due, nothing runs.
     pub(crate) idle: Cell<bool>,
-    /// Somebody wants all garbage to go from files below this number: from those that were there when it was asked for.
-    asked: Cell<Option<u32>>,
+    /// Somebody asked for a collection.
+    asked: Cell<Option<Asked>>,
     /// Why the last attempt failed.
     pub(crate) error: RefCell<Option<Error>>,
     /// What writers have to do because of garbage.
@@ -74,6 +74,25 @@ pub(crate) struct Collection {
     /// Collected files that a reader may still want, each group with the Versions that must be gone first.
     retired: RefCell<VecDeque<Retired>>,
     pub(crate) counts: Cell<CollectCounts>,
+}
+
+/// What somebody asked for and what is left of it.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    stage: Stage,
+    /// Only files below this number: those that were there when the stage began.
+    below: u32,
+}
+
+/// What is done when a collection is asked for, one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// All garbage goes.
+    Garbage,
+    /// What is live in segments goes into packs.
+    Segments,
+    /// Packs are merged.
+    Packs,
 }
 
 /// What was collected since the database was opened.
@@ -92,6 +111,11 @@ impl Collection {
         if is_damage(why) {
             self.left_out.borrow_mut().entry(number).or_insert_with(|| why.again());
         }
+    }
+
+    /// All garbage that somebody asked about is gone.
+    fn is_gathering(&self) -> bool {
+        self.asked.get().is_some_and(|asked| asked.stage != Stage::Garbage)
     }
 
     /// As an error goes on its way: takes note of the file that it is about.
@@ -126,6 +150,15 @@ struct Collected {
     pack: Option<PackEntry>,
     /// Bytes of survivors by origin.
     live: BTreeMap<u32, u64>,
+}
+
+/// How a pack was written.
+enum Written {
+    Pack(TableInfo),
+    /// Nothing was live.
+    Nothing,
+    /// The shard stopped meanwhile.
+    Stopped,
 }
 
 /// Runs until the shard stops or must not write any more.
@@ -179,12 +212,8 @@ impl Shard {
         let left_out = self.collection.left_out.borrow();
         let files = Files::of(state, replay_from, |number| left_out.contains_key(&number));
         let (max_garbage, tight) = (self.settings.max_garbage, self.collection.tight.get());
-        let asked = self.collection.asked.get();
-        let asked = asked.map(|below| Limits { max_garbage: GARBAGE_ASKED, below, tight });
-        let victims = asked.and_then(|limits| files.choose(limits)).or_else(|| {
-            self.collection.asked.set(None);
-            files.choose(Limits { max_garbage: max_garbage * AIM, below: u32::MAX, tight })
-        });
+        let due = || files.choose(Limits { max_garbage: max_garbage * AIM, below: u32::MAX, tight });
+        let victims = self.asked_victims(&files, tight, due).or_else(due);
         let moves = victims.as_ref().is_some_and(|victims| victims.live_len > 0);
         let pressure =
             if moves { pace::garbage_pressure(files.balance(), max_garbage) } else { Pressure::None };
@@ -192,6 +221,36 @@ impl Shard {
         self.collection.pressure.set(pressure);
         self.collected.notify();
         victims
+    }
+
+    /// What is to be done next of what somebody asked for; `None` when all is done.
+    fn asked_victims(
+        &self,
+        files: &Files,
+        tight: bool,
+        due: impl Fn() -> Option<Victims>,
+    ) -> Option<Victims> {
+        while let Some(Asked { stage, below }) = self.collection.asked.get() {
+            let limits = Limits { max_garbage: GARBAGE_ASKED, below, tight };
+            // Garbage that is due goes first, and where there is hardly room nothing is gathered.
+            let (victims, next) = match stage {
+                Stage::Garbage => {
+                    (files.choose(limits), (!tight).then_some(Asked { stage: Stage::Segments, below }))
+                }
+                _ if tight => (None, None),
+                Stage::Segments => {
+                    let below_next = self.next_number.get();
+                    let next = Asked { stage: Stage::Packs, below: below_next };
+                    (due().or_else(|| files.to_pack(below)), Some(next))
+                }
+                Stage::Packs => (due().or_else(|| files.to_merge(below)), None),
+            };
+            if victims.is_some() {
+                return victims;
+            }
+            self.collection.asked.set(next);
+        }
+        None
     }
 
     /// Waits until something may be due.
@@ -214,7 +273,14 @@ impl Shard {
         if finished.is_none() {
             // The moment may have come later than the wish.
             let Some(victims) = self.next_victims().await else { return Ok(()) };
-            *finished = self.pack(victims).await?;
+            *finished = match self.pack(victims).await {
+                // Gathering is not worth the reserve: it ends. What has to be collected is tried again.
+                Err(error) if error.is_no_space() && self.collection.is_gathering() => {
+                    self.collection.asked.set(None);
+                    return Ok(());
+                }
+                packed => packed?,
+            };
         }
         let Some(done) = finished else { return Ok(()) };
         if let Err(error) = self.commit_collection(done).await {
@@ -234,86 +300,88 @@ impl Shard {
     async fn pack(&self, victims: Victims) -> Result<Option<Collected>> {
         let mut search = Search::new(self);
         let mut clock = Clock::new(self);
-        if victims.live_len > 0 {
-            for &number in &victims.segments {
-                search.segment(number, &mut clock).await?;
-            }
-            for &number in &victims.packs {
-                search.pack(number, &mut clock).await?;
-            }
+        if victims.live_len == 0 {
+            return Ok(Some(Collected { victims, pack: None, live: BTreeMap::new() }));
         }
-        let mut survivors = search.finish(&mut clock).await?;
-        if self.is_over() {
-            return Ok(None);
+        for &number in &victims.segments {
+            search.segment(number, &mut clock).await?;
         }
-        let live = len_by_origin(&survivors);
-        if survivors.is_empty() {
-            return Ok(Some(Collected { victims, pack: None, live }));
-        }
+        let records = search.finish(&mut clock).await?;
+        let mut merge = Merge::new(&search, records, &victims.packs).await?;
         let number = self.take_number();
         let path = FileName::Pack(number).path(&self.dir);
-        let written = self.write_pack(&path, &survivors, &victims, &mut clock).await;
-        // Freed step by step, too.
-        while survivors.pop_first().is_some() {
-            clock.tick(0).await;
+        let written = self.write_pack(&path, &mut merge, &mut clock).await;
+        let live = merge.into_live();
+        if let Ok(Written::Pack(info)) = written {
+            let origins = live.keys().copied().collect();
+            let pack =
+                PackEntry { number, len: info.len, id: info.id, origins, live_len: live.values().sum() };
+            return Ok(Some(Collected { victims, pack: Some(pack), live }));
         }
-        let info = match written {
-            Ok(Some(info)) => info,
-            Ok(None) => {
-                drop(self.disk.remove(&path).await);
-                return Ok(None);
-            }
+        // No MANIFEST names it: it may go at once, and goes at the next open otherwise.
+        drop(self.disk.remove(&path).await);
+        match written {
+            Ok(Written::Nothing) => Ok(Some(Collected { victims, pack: None, live })),
+            Ok(_) => Ok(None),
             Err(error) => {
-                // No MANIFEST names it: it may go at once, and goes at the next open otherwise.
-                drop(self.disk.remove(&path).await);
                 if error.is_failed_sync() {
                     self.poison(&error);
                 }
-                return Err(error);
+                Err(error)
             }
-        };
-        let origins = live.keys().copied().collect();
-        let pack = PackEntry { number, len: info.len, id: info.id, origins, live_len: live.values().sum() };
-        Ok(Some(Collected { victims, pack: Some(pack), live }))
+        }
     }
 
-    /// Writes the survivors; `None` when the shard stopped meanwhile.
-    async fn write_pack(
-        &self,
-        path: &Path,
-        survivors: &Records,
-        victims: &Victims,
-        clock: &mut Clock<'_>,
-    ) -> Result<Option<jdb_sst::TableInfo>> {
-        let options = pack_options(self.settings.pack_block_len);
-        let mut writer = SstWriter::create(&self.disk, path, options).await?;
-        let mut part: Vec<Wanted<'_>> = Vec::new();
-        let mut part_len = 0;
-        let mut rest = survivors.iter().peekable();
-        while let Some(((key, Reverse(seq)), ptr)) = rest.next() {
-            part.push(Wanted { ptr: *ptr, key, seq: *seq });
-            part_len += u64::from(ptr.len);
-            if part.len() < PART_COUNT && part_len < PART_LEN && rest.peek().is_some() {
-                continue;
+    /// Writes what is live.
+    async fn write_pack(&self, path: &Path, merge: &mut Merge<'_>, clock: &mut Clock<'_>) -> Result<Written> {
+        let mut writer = None;
+        let mut part: Vec<Row> = Vec::new();
+        loop {
+            let mut part_len = 0;
+            while part.len() < PART_COUNT
+                && part_len < PART_LEN
+                && let Some(row) = merge.next(clock).await?
+            {
+                part_len += u64::from(row.ptr.len);
+                part.push(row);
             }
-            let values = self.packs.read_many(&self.log, &part, DEPTH, true).await.values;
-            for (one, value) in part.drain(..).zip(values) {
-                let value = value.inspect_err(|error| {
-                    // The file that holds it: its segment, or the pack that it went to before.
-                    let is_home = |number: &&u32| {
-                        self.packs.get(**number).is_some_and(|pack| pack.is_home_of(one.ptr.segment))
-                    };
-                    let pack = victims.packs.iter().find(is_home).copied();
-                    self.collection.note_damage(pack.unwrap_or(one.ptr.segment), error);
-                })?;
-                writer.append(one.key, one.seq, Kind::Inline, &value).await?;
+            if self.is_over() {
+                return Ok(Written::Stopped);
+            }
+            if part.is_empty() {
+                break;
+            }
+            self.read_part(&mut part).await?;
+            for row in part.drain(..) {
+                let value = row.value.unwrap_or_default();
+                if writer.is_none() {
+                    let options = pack_options(self.settings.pack_block_len);
+                    writer = Some(SstWriter::create(&self.disk, path, options).await?);
+                }
+                if let Some(writer) = &mut writer {
+                    writer.append(&row.key, row.seq, Kind::Inline, &value).await?;
+                }
                 if clock.tick(value.len()).await {
-                    return Ok(None);
+                    return Ok(Written::Stopped);
                 }
             }
-            part_len = 0;
         }
-        Ok(Some(writer.finish().await?))
+        match writer {
+            Some(writer) => Ok(Written::Pack(writer.finish().await?)),
+            None => Ok(Written::Nothing),
+        }
+    }
+
+    /// Reads the values that are in segments.
+    async fn read_part(&self, part: &mut [Row]) -> Result<()> {
+        let unread = part.iter().filter(|row| row.value.is_none());
+        let wanted: Vec<_> = unread.map(|row| Wanted { ptr: row.ptr, key: &row.key, seq: row.seq }).collect();
+        let values = self.packs.read_many(&self.log, &wanted, DEPTH, true).await.values;
+        for (row, value) in part.iter_mut().filter(|row| row.value.is_none()).zip(values) {
+            let value = value.inspect_err(|error| self.collection.note_damage(row.ptr.segment, error))?;
+            row.value = Some(value);
+        }
+        Ok(())
     }
 
     /// Makes a collection the shard's own. After an error it may be tried again: the pack stays, for a record that failed may
@@ -393,7 +461,8 @@ impl Shard {
         }
     }
 
-    /// Merges all tables, so that it is known what is dead, then collects whatever holds more than a fiftieth of garbage.
+    /// Merges all tables, so that it is known what is dead, then collects whatever holds more than a fiftieth of garbage; then
+    /// gathers what is live in few packs.
     ///
     /// # Errors
     /// Why a flush, a compaction or a collection failed; the shard tries again by itself unless it stopped writing.
@@ -402,7 +471,7 @@ impl Shard {
         // A segment can be collected when replay starts in a later one.
         self.check_writable()?;
         *self.collection.error.borrow_mut() = None;
-        self.collection.asked.set(Some(self.next_number.get()));
+        self.collection.asked.set(Some(Asked { stage: Stage::Garbage, below: self.next_number.get() }));
         self.want_collection();
         self.wait_until_collected(|collection| collection.asked.get().is_none()).await?;
         self.collection.why_not().map_or(Ok(()), Err)

@@ -46,6 +46,7 @@ mod keeper;
 pub mod listing;
 pub mod manager;
 pub mod manifest;
+mod merge;
 pub mod names;
 mod pace;
 mod pack;

@@ -18,16 +18,17 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::{BlockCache, Disk, Handles};
 use jdb_lsm::TableFile;
-use jdb_sst::{Cursor, Footer, SstReader};
+use jdb_sst::{Entry, Footer, Keep, SstReader};
 use jdb_val::{ValueLog, Wanted};
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::Poll;
 
-/// Values of neighbouring keys that are read one behind the other; more of them at once.
-const ROW_COUNT: usize = 16;
+/// Values that are taken out of a pack together; more of them at once.
+const GROUP_COUNT: usize = 256;
 
 /// A pack: what the MANIFEST says, and its file.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Pack {
         handles: &Rc<Handles>,
     ) -> Self {
         let path = FileName::Pack(entry.number).path(dir);
-        Self { entry, file: TableFile::new(disk, path, Some(Rc::clone(cache)), handles) }
+        Self { entry, file: TableFile::new(disk, path, Some(Rc::clone(cache)), handles).random() }
     }
 
     /// Length of its file in bytes.
@@ -100,7 +101,7 @@ impl Pack {
     }
 
     /// A value as long as the pointer says, and nothing else.
-    fn value(&self, kind: Kind, value: Bytes, len: u32) -> Result<Bytes> {
+    pub(crate) fn value(&self, kind: Kind, value: Bytes, len: u32) -> Result<Bytes> {
         if kind == Kind::Inline && value.len() == len as usize {
             return Ok(value);
         }
@@ -109,39 +110,27 @@ impl Pack {
         Err(Error::Corrupt { path, what: "length of a value in a pack", offset: 0, expected, found })
     }
 
-    /// The values of some keys, ascending; `None` where the pack does not hold one. Neighbours cost a step, not a look-up.
-    async fn rows(&self, wanted: &[Wanted<'_>]) -> Vec<Result<Option<Bytes>>> {
-        let mut cursor = None;
-        let mut rows = Vec::with_capacity(wanted.len());
-        for one in wanted {
-            rows.push(self.row(&mut cursor, one).await);
-        }
-        rows
+    /// The values of some keys, in the order of entries; `None` where the pack does not hold one.
+    async fn many(&self, wanted: &[Wanted<'_>], keep: Keep) -> Result<Taken> {
+        let keys: Vec<_> = wanted.iter().map(|one| (one.key, one.seq)).collect();
+        let many = self.reader().await?.get_many(&keys, keep).await?;
+        let value = |(entry, one): (Option<Entry>, &Wanted<'_>)| {
+            let entry = entry.filter(|entry| entry.seq == one.seq)?;
+            Some(self.value(entry.kind, entry.value, one.ptr.len))
+        };
+        let values = many.entries.into_iter().zip(wanted).map(value).collect();
+        Ok(Taken { values, blocks: many.blocks, waited: many.waited })
     }
+}
 
-    async fn row(&self, cursor: &mut Option<Cursor>, wanted: &Wanted<'_>) -> Result<Option<Bytes>> {
-        let sits = |cursor: &Cursor| {
-            cursor.entry().is_some_and(|entry| entry.key == wanted.key && entry.seq == wanted.seq)
-        };
-        let cursor = match cursor {
-            Some(cursor) if cursor.entry().is_some() => {
-                cursor.next().await?;
-                if !sits(cursor) {
-                    cursor.seek(wanted.key, wanted.seq).await?;
-                }
-                cursor
-            }
-            place => {
-                let cursor = place.insert(self.reader().await?.cursor());
-                cursor.seek(wanted.key, wanted.seq).await?;
-                cursor
-            }
-        };
-        match (sits(cursor), cursor.entry().map(|entry| entry.kind), cursor.value()) {
-            (true, Some(kind), Some(value)) => self.value(kind, value, wanted.ptr.len).map(Some),
-            _ => Ok(None),
-        }
-    }
+/// What a pack says of some keys.
+#[derive(Default)]
+struct Taken {
+    values: Vec<Option<Result<Bytes>>>,
+    /// Blocks that they were taken out of.
+    blocks: usize,
+    /// Reads of blocks that were not in memory.
+    waited: usize,
 }
 
 /// The packs of a shard, those included that were collected and that somebody may still read.
@@ -161,7 +150,7 @@ pub(crate) struct Packs {
 pub(crate) struct ManyValues {
     /// In the order in which they were wanted.
     pub(crate) values: Vec<Result<Bytes>>,
-    /// Reads made of segments, and values taken from packs.
+    /// Reads made of segments, and blocks of packs.
     pub(crate) reads: usize,
     /// Of these, those that were not in memory.
     pub(crate) waited: usize,
@@ -266,8 +255,12 @@ impl Packs {
         self.homes.borrow().get(&origin)?.get(at).cloned()
     }
 
-    /// The values of many pointers, with at most about `depth` reads under way at once. `rows`: their keys ascend or descend and
-    /// are probably neighbours.
+    /// Whether values of this segment were moved.
+    pub(crate) fn is_moved(&self, origin: u32) -> bool {
+        !self.none.get() && self.homes.borrow().contains_key(&origin)
+    }
+
+    /// The values of many pointers, with at most about `depth` reads under way at once. `rows`: they are a stretch of a walk.
     pub(crate) async fn read_many(
         &self,
         log: &ValueLog,
@@ -280,23 +273,22 @@ impl Packs {
             let values = many.values.into_iter().map(|value| value.map_err(Error::from)).collect();
             return ManyValues { values, reads: many.reads, waited: many.waited };
         }
+        let (groups, plain) = self.groups(wanted);
+        let keep = if rows { Keep::Last } else { Keep::All };
         let mut values: Vec<Option<Result<Bytes>>> = wanted.iter().map(|_| None).collect();
-        let (mut reads, mut waited) = (0, 0);
-        let (mut packed, plain): (Vec<usize>, Vec<usize>) = (0..wanted.len())
-            .partition(|&i| wanted.get(i).is_some_and(|one| self.home(one.ptr.segment, 0).is_some()));
-        if rows && wanted.first().zip(wanted.last()).is_some_and(|(first, last)| first.key > last.key) {
-            packed.reverse();
-        }
-        let pick = |places: &[usize]| -> Vec<Wanted<'_>> {
-            places.iter().filter_map(|&i| wanted.get(i)).copied().collect()
+        let from_packs = take_groups(&groups, wanted, depth, keep);
+        let from_log = async {
+            let plain = pick(wanted, &plain);
+            if plain.is_empty() { None } else { Some(log.read_many(&plain, depth).await) }
         };
+        let (taken, many) = futures::join!(from_packs, from_log);
+        let (mut reads, mut waited) = (0, 0);
         let mut put = |i: usize, value| {
             if let Some(place) = values.get_mut(i) {
                 *place = Some(value);
             }
         };
-        if !plain.is_empty() {
-            let many = log.read_many(&pick(&plain), depth).await;
+        if let Some(many) = many {
             (reads, waited) = (many.reads, many.waited);
             for (&i, value) in plain.iter().zip(many.values) {
                 // A segment may be gone whose values are in a pack of which nobody knows the origins.
@@ -305,69 +297,97 @@ impl Packs {
                 }
             }
         }
-        let mut in_flight = FuturesUnordered::new();
-        for places in self.groups(wanted, &packed, if rows { ROW_COUNT } else { 1 }) {
-            reads += places.len();
-            let group = pick(&places);
-            let Some(pack) = group.first().and_then(|one| self.home(one.ptr.segment, 0)) else { continue };
-            let mut read = Box::pin(async move { (places, pack.rows(&group).await) });
-            match futures::poll!(read.as_mut()) {
-                Poll::Ready((places, found)) => found_rows(&places, found, &mut put),
-                Poll::Pending => {
-                    waited += 1;
-                    in_flight.push(read);
-                    if in_flight.len() >= depth
-                        && let Some((places, found)) = in_flight.next().await
-                    {
-                        found_rows(&places, found, &mut put);
-                    }
+        for (places, taken) in taken {
+            reads += taken.blocks;
+            waited += taken.waited;
+            for (&i, value) in places.iter().zip(taken.values) {
+                if let Some(value) = value {
+                    put(i, value);
                 }
             }
         }
-        while let Some((places, found)) = in_flight.next().await {
-            found_rows(&places, found, &mut put);
-        }
-        drop(in_flight);
         let mut all = Vec::with_capacity(wanted.len());
         for (value, one) in values.into_iter().zip(wanted) {
             all.push(match value {
                 Some(value) => value,
+                // What its pack does not hold, or cannot give, is asked for again: it may be in an older home.
                 None => self.read_packed(log, *one).await,
             });
         }
         ManyValues { values: all, reads, waited }
     }
 
-    /// The places of what is in packs, in their order, in groups of at most `count` of one pack.
-    fn groups(&self, wanted: &[Wanted<'_>], packed: &[usize], count: usize) -> Vec<Vec<usize>> {
-        let mut groups: Vec<Vec<usize>> = Vec::new();
+    /// The places of what is in packs, by pack and in the order of entries, some in a group; and those of all others.
+    fn groups(&self, wanted: &[Wanted<'_>]) -> (Vec<Group>, Vec<usize>) {
+        let (mut groups, mut plain): (Vec<Group>, _) = (Vec::new(), Vec::new());
         let mut open: BTreeMap<u32, usize> = BTreeMap::new();
-        for &i in packed {
-            let Some(pack) = wanted.get(i).and_then(|one| self.home(one.ptr.segment, 0)) else { continue };
+        let order = |i: usize| wanted.get(i).map(|one| (one.key, Reverse(one.seq)));
+        let mut sorted: Vec<usize> = (0..wanted.len()).collect();
+        if order(0) > order(wanted.len().saturating_sub(1)) {
+            sorted.reverse();
+        }
+        if !sorted.is_sorted_by_key(|&i| order(i)) {
+            sorted.sort_by_key(|&i| order(i));
+        }
+        for i in sorted {
+            let Some(one) = wanted.get(i) else { continue };
+            let Some(pack) = self.home(one.ptr.segment, 0) else {
+                plain.push(i);
+                continue;
+            };
             let number = pack.entry.number;
-            match open.get(&number).and_then(|&at| groups.get_mut(at)).filter(|group| group.len() < count) {
-                Some(group) => group.push(i),
+            let group = open.get(&number).and_then(|&at| groups.get_mut(at));
+            match group.filter(|group| group.places.len() < GROUP_COUNT) {
+                Some(group) => group.places.push(i),
                 None => {
                     open.insert(number, groups.len());
-                    groups.push(vec![i]);
+                    groups.push(Group { pack, places: vec![i] });
                 }
             }
         }
-        groups
+        (groups, plain)
     }
 }
 
-/// What a pack does not hold is looked for one by one.
-fn found_rows(
-    places: &[usize],
-    found: Vec<Result<Option<Bytes>>>,
-    put: &mut impl FnMut(usize, Result<Bytes>),
-) {
-    for (&i, value) in places.iter().zip(found) {
-        if let Some(value) = value.transpose() {
-            put(i, value);
+/// Values of one pack that are read together.
+struct Group {
+    pack: Rc<Pack>,
+    /// Their places among what is wanted.
+    places: Vec<usize>,
+}
+
+fn pick<'a>(wanted: &[Wanted<'a>], places: &[usize]) -> Vec<Wanted<'a>> {
+    places.iter().filter_map(|&i| wanted.get(i)).copied().collect()
+}
+
+/// What the packs hold of these groups. Those that wait, wait together; one that fails gives nothing.
+async fn take_groups<'a>(
+    groups: &'a [Group],
+    wanted: &[Wanted<'_>],
+    depth: usize,
+    keep: Keep,
+) -> Vec<(&'a [usize], Taken)> {
+    let mut taken = Vec::with_capacity(groups.len());
+    let mut waiting = FuturesUnordered::new();
+    for Group { pack, places } in groups {
+        let mut read = Box::pin(async move {
+            let taken = pack.many(&pick(wanted, places), keep).await;
+            (places.as_slice(), taken.unwrap_or_default())
+        });
+        match futures::poll!(read.as_mut()) {
+            Poll::Ready(group) => taken.push(group),
+            Poll::Pending => {
+                waiting.push(read);
+                if waiting.len() >= depth {
+                    taken.extend(waiting.next().await);
+                }
+            }
         }
     }
+    while let Some(group) = waiting.next().await {
+        taken.push(group);
+    }
+    taken
 }
 
 #[cfg(test)]

@@ -280,14 +280,15 @@ impl<'a> Row<'a> {
             },
         };
         let shard = self.scan.point.shard();
+        let moved = shard.packs.is_moved(ptr.segment);
         let mut read = pin!(shard.packs.read(&shard.log, ptr, self.key, self.seq));
         match futures::poll!(read.as_mut()) {
             Poll::Ready(value) => {
-                self.scan.ahead.was_asked(ptr, false);
+                self.scan.ahead.was_asked(ptr, false, moved);
                 value
             }
             Poll::Pending => {
-                self.scan.ahead.was_asked(ptr, true);
+                self.scan.ahead.was_asked(ptr, true, moved);
                 read.await
             }
         }

@@ -1,16 +1,15 @@
-//! Which records of the files that are collected are live: the index is asked about each, in the order of their keys.
+//! Which records of segments that are collected are live: the index is asked about each, in the order of their keys.
 //!
 //! A record is live when the durable tables of one pinned Version hold exactly its key, sequence and pointer. Entries only leave
 //! the index, so that what is live later was live then.
 
 use crate::collector::Clock;
-use crate::error::{Error, Result};
-use crate::filename::FileName;
+use crate::error::Result;
 use crate::shard::Shard;
 use jdb_base::{SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_lsm::{Hidden, Payload, Version};
-use jdb_val::{RecordKind, record_len};
+use jdb_val::RecordKind;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -71,34 +70,6 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Looks through a pack, whose entries are in the index's order already.
-    ///
-    /// # Errors
-    /// As [`Search::segment`].
-    pub(crate) async fn pack(&mut self, number: u32, clock: &mut Clock<'_>) -> Result<()> {
-        let collection = &self.shard.collection;
-        let Some(pack) = self.shard.packs.get(number) else {
-            let path = FileName::Pack(number).path(&self.shard.dir);
-            return Err(collection.leave_out_if_damaged(number, Error::Missing { path, what: "pack" }));
-        };
-        let left_out = |error: Error| collection.leave_out_if_damaged(number, error);
-        let mut cursor = pack.reader_uncached().await.map_err(left_out)?.cursor();
-        cursor.seek_first().await.map_err(|error| left_out(error.into()))?;
-        while let Some(entry) = cursor.entry() {
-            // An origin has one home: what the index holds of this key and sequence is in this pack or nowhere.
-            if let Some(ptr) = self.pointer(entry.key, entry.seq).await?
-                && pack.is_home_of(ptr.segment)
-            {
-                self.survivors.insert((entry.key.to_vec(), Reverse(entry.seq)), ptr);
-            }
-            if clock.tick(entry.value.len()).await {
-                return Ok(());
-            }
-            cursor.next().await.map_err(|error| left_out(error.into()))?;
-        }
-        Ok(())
-    }
-
     /// Moves those records to the survivors that the index leads to.
     async fn ask(&mut self, clock: &mut Clock<'_>) -> Result<()> {
         self.asked_len = 0;
@@ -118,13 +89,17 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// The index cannot be read.
-    pub(crate) async fn finish(mut self, clock: &mut Clock<'_>) -> Result<Records> {
+    pub(crate) async fn finish(&mut self, clock: &mut Clock<'_>) -> Result<Records> {
         self.ask(clock).await?;
-        Ok(self.survivors)
+        Ok(std::mem::take(&mut self.survivors))
+    }
+
+    pub(crate) fn shard(&self) -> &'a Shard {
+        self.shard
     }
 
     /// The pointer that the durable index holds for exactly this key and sequence.
-    async fn pointer(&self, key: &[u8], seq: SeqNo) -> Result<Option<ValuePtr>> {
+    pub(crate) async fn pointer(&self, key: &[u8], seq: SeqNo) -> Result<Option<ValuePtr>> {
         let at = if planted(Plant::TrustNewest) { SeqNo::MAX } else { seq };
         let found = self.version.get_in_tables(key, at, &Hidden::NONE).await?;
         Ok(found.filter(|found| found.seq == seq).and_then(|found| match found.payload {
@@ -132,13 +107,4 @@ impl<'a> Search<'a> {
             Payload::Inline(_) | Payload::Tombstone => None,
         }))
     }
-}
-
-/// Bytes of these records by origin.
-pub(crate) fn len_by_origin(records: &Records) -> BTreeMap<u32, u64> {
-    let mut by_origin = BTreeMap::new();
-    for ((key, _), ptr) in records {
-        *by_origin.entry(ptr.segment).or_default() += record_len(key.len(), ptr.len as usize);
-    }
-    by_origin
 }

@@ -12,11 +12,13 @@ use jdb_val::LogPos;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+mod gather;
+
 /// Bytes of files that one collection reads, at most, but for a single one that has more: nothing is given back before its end.
 const LEN_MAX: u64 = 256 << 20;
 /// Live bytes that one collection moves, at most, but for a single file that has more.
 const LIVE_LEN_MAX: u64 = 32 << 20;
-/// Live records that one collection moves, at most about: their keys are held in memory, 100 bytes and a key each.
+/// Live records that one collection moves, at most about: keys of those in segments are held in memory, 100 bytes and a key each.
 const LIVE_COUNT_MAX: u64 = 32 << 10;
 /// Live bytes that one collection moves on a full disk, but for a single file that has more.
 const LIVE_LEN_TIGHT: u64 = 256 << 10;
@@ -34,6 +36,21 @@ pub(crate) struct Victims {
 }
 
 impl Victims {
+    fn of(files: &[&File]) -> Self {
+        let numbers = |is_pack| {
+            let files = files.iter().filter(|file| file.is_pack == is_pack);
+            let mut numbers: Vec<u32> = files.map(|file| file.number).collect();
+            numbers.sort_unstable();
+            numbers
+        };
+        Self {
+            segments: numbers(false),
+            packs: numbers(true),
+            len: files.iter().map(|file| file.len).sum(),
+            live_len: files.iter().map(|file| file.live_len).sum(),
+        }
+    }
+
     /// The segments that pointers to their values name.
     pub(crate) fn origins(&self, state: &State) -> BTreeSet<u32> {
         let packs = self.packs.iter().filter_map(|number| state.packs.get(number));
@@ -135,27 +152,20 @@ impl Files {
             chosen.sort_by(|a, b| a.worst_first(b));
             chosen.truncate(self.worth(&chosen, limits));
         }
-        let numbers = |is_pack| {
-            let mut numbers: Vec<u32> =
-                chosen.iter().filter(|file| file.is_pack == is_pack).map(|file| file.number).collect();
-            numbers.sort_unstable();
-            numbers
-        };
-        let victims = Victims {
-            segments: numbers(false),
-            packs: numbers(true),
-            len: chosen.iter().map(|file| file.len).sum(),
-            live_len: chosen.iter().map(|file| file.live_len).sum(),
-        };
-        (!chosen.is_empty()).then_some(victims)
+        (!chosen.is_empty()).then(|| Victims::of(&chosen))
+    }
+
+    /// Live bytes that one collection moves, but for a single file that has more.
+    fn live_len_max(&self, tight: bool) -> u64 {
+        let live_len = if tight { LIVE_LEN_TIGHT } else { LIVE_LEN_MAX };
+        live_len.min(LIVE_COUNT_MAX * self.mean_len.max(64))
     }
 
     /// How many of these, from the first on, are worth to be collected together.
     fn worth(&self, candidates: &[&File], limits: Limits) -> usize {
         let Balance { len, garbage, .. } = self.balance();
         let allowed = (len as f64 * limits.max_garbage) as u64;
-        let live_len = if limits.tight { LIVE_LEN_TIGHT } else { LIVE_LEN_MAX };
-        let live_max = live_len.min(LIVE_COUNT_MAX * self.mean_len.max(64));
+        let live_max = self.live_len_max(limits.tight);
         let mut sum = Balance::default();
         for (count, file) in candidates.iter().enumerate() {
             // Where little is garbage, moving the rest costs more than it gives.
@@ -246,6 +256,55 @@ mod tests {
         assert_eq!(chosen(&state, 0.9), (vec![1], vec![]));
         state.segments.remove(&1);
         assert_eq!(chosen(&state, 0.0), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_is_in_segments_is_gathered_when_most_is_in_packs() {
+        let packs: &[PackOf<'_>] = &[(9, 900, 800, &[(3, 700)])];
+        let few = state(&[(4, 400, 400), (5, 300, 290), (7, 100, 50), (10, 100, 100)], packs);
+        let segments = |below| files(&few).to_pack(below).map(|victims| (victims.segments, victims.packs));
+        assert_eq!(segments(8), None, "740 are in segments");
+        let few = state(&[(4, 400, 400), (5, 300, 290), (7, 100, 0), (10, 100, 100)], packs);
+        let segments = |below| files(&few).to_pack(below).map(|victims| (victims.segments, victims.packs));
+        assert_eq!(segments(6), Some((vec![4, 5], vec![])));
+        assert_eq!(segments(4), None);
+        // As much at a time as any collection moves: 32 MiB.
+        let mut many: Vec<_> = (1..40).map(|number| (number, 16 << 20, 15 << 20)).collect();
+        many.push((40, 1, 0));
+        let mut state = state(&many, &[(99, 1 << 30, 1 << 30, &[(41, 1 << 30)])]);
+        state.tables.insert(98, crate::manifest::TableEntry { count: 100, ..Default::default() });
+        assert_eq!(files(&state).to_pack(40).unwrap().segments, [1, 2]);
+    }
+
+    #[test]
+    fn packs_are_merged_shortest_first_while_that_pays() {
+        let origins: Vec<_> = (0..40u32).map(|number| [(100 + number, 1u64)]).collect();
+        for (lens_mib, below, want) in [
+            (&[32, 32, 32, 32][..], 9, &[0, 1, 2, 3][..]),
+            (&[32, 32, 32, 32], 2, &[0, 1]),
+            (&[32], 9, &[]),
+            (&[32, 15], 9, &[]),
+            (&[32, 16], 9, &[0, 1]),
+            // The long one stays when the others are less than half of it.
+            (&[250, 4, 4], 9, &[1, 2]),
+            (&[100, 4, 4], 9, &[1, 2]),
+            (&[100, 40, 11], 9, &[0, 1, 2]),
+            (&[200, 100], 9, &[]),
+            (&[100, 100, 100], 9, &[0, 1]),
+            (&[256, 256, 256], 9, &[]),
+        ] {
+            let packs: Vec<PackOf<'_>> = lens_mib
+                .iter()
+                .zip(0..)
+                .zip(&origins)
+                .map(|((len, number), origin)| (number, len << 20, 1, origin.as_slice()))
+                .collect();
+            let merged = files(&state(&[], &packs)).to_merge(below).unwrap_or_default();
+            assert_eq!(merged.packs, want, "{lens_mib:?} below {below}");
+        }
+        let packs: Vec<PackOf<'_>> =
+            (0..40).zip(&origins).map(|(number, origin)| (number, 1 << 20, 1, origin.as_slice())).collect();
+        assert_eq!(files(&state(&[], &packs)).to_merge(40).unwrap().packs.len(), 16);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::key_buffer::KeyBuffer;
 use crate::layout::RESTART_INTERVAL;
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo};
+use std::cmp::Ordering;
 
 /// A place in one block: before the first entry, on an entry, or after the last.
 ///
@@ -87,6 +88,13 @@ impl BlockCursor {
     pub fn value(&self) -> Option<Bytes> {
         self.entry()?;
         Some(self.bytes.slice(self.value_start..self.value_end))
+    }
+
+    /// How the entry the cursor sits on compares with `(key, seq)` in entry order; `None` when it sits on none.
+    #[inline]
+    pub(crate) fn order_to(&self, key: &[u8], seq: SeqNo) -> Option<Ordering> {
+        let entry = self.entry()?;
+        Some(entry.key.cmp(key).then(seq.cmp(&entry.seq)))
     }
 
     /// Offset of that value in the block.

@@ -78,8 +78,8 @@ pub const GROUPS_VERSION: u8 = 1;
 pub const META_ENTRY_LEN: usize = 16;
 /// Most entries in the list of meta blocks.
 pub const META_COUNT_MAX: usize = 256;
-/// Bytes at the end of a file that opening reads: the footer and, nearly always, the list of meta blocks.
-pub const TAIL_LEN: usize = 512;
+/// Bytes at the end of a file that opening reads: the footer, nearly always the list of meta blocks, mostly the top index.
+pub const TAIL_LEN: usize = 16 << 10;
 
 /// Largest sequence number in a table: 2^61 - 1, because one number holds the sequence and the kind.
 pub const SEQ_MAX: SeqNo = SeqNo::new(u64::MAX >> Kind::BITS);

@@ -21,8 +21,8 @@ use std::rc::Rc;
 
 /// An open table.
 ///
-/// Opening reads the footer, nothing else. The top index stays in memory from its first use on when it is not longer than
-/// 64 KiB; other blocks are read when they are needed and kept in the [`BlockCache`], if there is one. Every block is
+/// Opening reads the last 16 KiB, nothing else: the footer, and mostly the top index. That stays in memory, from its first use on
+/// at the latest, when it is not longer than 64 KiB; other blocks are read when they are needed and kept in the [`BlockCache`], if there is one. Every block is
 /// verified once, when it is read from the file. [`SstReader::get`] asks the filter before it looks into an index partition; both
 /// come with one read.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ enum Asked {
 }
 
 impl SstReader {
-    /// Opens a table: reads the footer and the list of meta blocks, in one read. `cache` is a cache and the number of this
+    /// Opens a table: reads the footer and the list of meta blocks, in one read,
+    /// and with them the top index when it lies there. `cache` is a cache and the number of this
     /// file in it, which no other file shares.
     ///
     /// # Errors
@@ -81,7 +82,16 @@ impl SstReader {
                 filter::decode_meta(&about).map_err(|damage| error(damage.after(handle.offset)))?
             }
         };
-        Ok(Rc::new(Self { file, cache, footer, limit, seed, meta, salt, top: OnceCell::new() }))
+        let top = OnceCell::new();
+        // What is wrong with it is said by the first read that needs it.
+        if footer.height > 0
+            && let Some(stored) = tail.stored(footer.top)
+            && let Ok(bytes) = trailer::verify(&stored, seed, footer.top.offset)
+            && let Ok(read) = Top::new(Bytes::copy_from_slice(&bytes), limit)
+        {
+            let _ = top.set(read);
+        }
+        Ok(Rc::new(Self { file, cache, footer, limit, seed, meta, salt, top }))
     }
 
     /// The newest version of `key` that is not newer than `seq`; `None` when there is none.
@@ -285,14 +295,16 @@ struct Tail<'a> {
 }
 
 impl Tail<'_> {
+    /// The bytes of a block that lies in the tail.
+    fn stored(&self, handle: Handle) -> Option<Bytes> {
+        let at = usize::try_from(handle.offset.checked_sub(self.start)?).ok()?;
+        let end = at.checked_add(handle.len as usize)?;
+        (end <= self.before.len()).then(|| self.before.slice(at..end))
+    }
+
     /// A block, verified; read anew when it does not lie in the tail.
     async fn block(&self, handle: Handle) -> Result<Bytes> {
-        let in_tail = handle.offset.checked_sub(self.start).and_then(|at| {
-            let at = usize::try_from(at).ok()?;
-            let end = at.checked_add(handle.len as usize)?;
-            (end <= self.before.len()).then(|| self.before.slice(at..end))
-        });
-        let stored = match in_tail {
+        let stored = match self.stored(handle) {
             Some(stored) => stored,
             None => read(self.file, handle.offset, handle.len as usize).await?,
         };
@@ -322,6 +334,9 @@ async fn read(file: &File, offset: u64, len: usize) -> Result<Bytes> {
 }
 
 mod about;
+mod many;
+
+pub use many::{Keep, Many};
 
 const _: () = assert!(size_of::<Error>() <= 88);
 

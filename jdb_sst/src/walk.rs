@@ -15,6 +15,7 @@ use crate::footer::Footer;
 use crate::handle::{Handle, Span};
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo};
+use std::cmp::Ordering;
 
 /// A block that a walk needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,6 +133,12 @@ impl Walk {
         self.target.extend_from_slice(key);
         self.target_seq = seq;
         self.enter(Aim::Target)
+    }
+
+    /// Whether the data block that was wanted last is the one to look for `(key, seq)` in too, which is not before what was sought.
+    pub(crate) fn leads_to_same(&self, key: &[u8], seq: SeqNo) -> bool {
+        let order = self.index.last().and_then(|at| at.cursor.order_to(key, seq));
+        order.is_some_and(Ordering::is_ge)
     }
 
     /// Goes to the first entry.

@@ -292,6 +292,68 @@ fn asking_again_and_again_writes_nothing_more() {
 }
 
 #[test]
+fn who_asks_finds_the_values_gathered_in_few_packs() {
+    on_sim(300, |_, options| async move {
+        let db = jdb::open(options.clone()).await.unwrap();
+        let mut wanted = BTreeMap::new();
+        for round in 0..12 {
+            let keys = || (0..600).filter(|key| round == 0 || key % 11 == round % 11 || key % 3 == 0);
+            put(&db, keys(), round).await;
+            wanted.extend(keys().map(|key| (key, round)));
+            db.flush().await.unwrap();
+            db.settle().await.unwrap();
+        }
+        let before = db.stats().shards[0].clone();
+        assert!(before.packs > 3, "{before:?}");
+        // A read that is under way holds what is gathered.
+        let ns = db.ns(1u64);
+        let mut scan = ns.iter();
+        assert!(scan.next().await.unwrap().is_some());
+        let report = db.collect().await.unwrap();
+        let after = db.stats().shards[0].clone();
+        assert!(after.retired_files > 0, "{after:?}");
+        while scan.next().await.unwrap().is_some() {}
+        drop(scan);
+        assert_eq!(rows(&db).await, wanted);
+        check_sound(&db).await;
+        db.settle().await.unwrap();
+        assert!(db.collect().await.unwrap().moved_len < report.moved_len / 4, "{report:?}");
+        assert_eq!(db.stats().shards[0].packs, 1, "{:?}", db.stats().shards[0]);
+        db.close().await.unwrap();
+        let db = jdb::open(options).await.unwrap();
+        assert_eq!(rows(&db).await, wanted);
+        check_sound(&db).await;
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn gathering_that_finds_no_room_is_left_alone() {
+    on_sim(0, |sim, options| async move {
+        // No garbage is ever left that somebody could ask for.
+        let db = jdb::open(Options { max_garbage: 0.02, ..options }).await.unwrap();
+        for round in 0..12 {
+            put(&db, (0..600).filter(|key| round == 0 || key % 11 == round % 11), round).await;
+            db.compact().await.unwrap();
+            db.settle().await.unwrap();
+        }
+        let wanted = rows(&db).await;
+        let packs = db.stats().shards[0].packs;
+        assert!(packs > 1);
+        sim.inject(Fault { at: At::NthOn(".pack", 0), kind: FaultKind::Enospc, repeat: Repeat::Forever });
+        db.collect().await.unwrap();
+        assert!(sim.faults_hit() > 0 && db.stats().shards[0].packs == packs);
+        assert_eq!(rows(&db).await, wanted);
+        sim.clear_faults();
+        db.collect().await.unwrap();
+        assert!(db.stats().shards[0].packs < packs);
+        assert_eq!(rows(&db).await, wanted);
+        check_sound(&db).await;
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
 fn snapshots_scans_and_reads_under_way_see_what_they_saw() {
     on_sim(300, |_, options| async move {
         // Every block is read from the disk.

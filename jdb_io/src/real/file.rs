@@ -72,6 +72,10 @@ impl RealFile {
         true
     }
 
+    pub(crate) fn expect_random(&self) -> bool {
+        sys::expect_random(&self.file)
+    }
+
     pub(crate) async fn write_at(&self, offset: u64, data: Vec<u8>) -> (Result<()>, Vec<u8>) {
         let (result, data) = self.write(offset, data).await;
         (result.map_err(|error| self.error("write", error)), data)

@@ -57,14 +57,31 @@ pub(crate) fn read_ready(_: &File, _: u64, _: &mut Vec<u8>, len: usize) -> bool 
 /// Has the kernel begin to read a range into the page cache; `false` where that cannot be asked for.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn will_need(file: &File, offset: u64, len: usize) -> bool {
+    advise(file, offset, len, libc::POSIX_FADV_WILLNEED)
+}
+
+/// Has the kernel read what is asked for and no more, whatever order it sees; `false` where that cannot be asked for.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn expect_random(file: &File) -> bool {
+    advise(file, 0, 0, libc::POSIX_FADV_RANDOM)
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn advise(file: &File, offset: u64, len: usize, advice: libc::c_int) -> bool {
     use std::os::fd::AsRawFd;
     // SAFETY: advice about a range of an open file; no memory is passed.
-    unsafe { libc::posix_fadvise64(file.as_raw_fd(), offset as _, len as _, libc::POSIX_FADV_WILLNEED) == 0 }
+    unsafe { libc::posix_fadvise64(file.as_raw_fd(), offset as _, len as _, advice) == 0 }
 }
 
 /// Nobody can be asked here.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn will_need(_: &File, _: u64, _: usize) -> bool {
+    false
+}
+
+/// Nobody can be asked here.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn expect_random(_: &File) -> bool {
     false
 }
 

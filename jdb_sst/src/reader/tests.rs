@@ -11,7 +11,7 @@ use jdb_io::{Disk, Mode, RuntimeConfig};
 use std::path::PathBuf;
 
 /// Runs `test` on the real disk in an empty directory.
-fn on_disk(test: impl AsyncFn(Disk, PathBuf)) {
+pub(super) fn on_disk(test: impl AsyncFn(Disk, PathBuf)) {
     let dir = tempfile::tempdir().unwrap();
     let runtime = jdb_io::runtime(&RuntimeConfig::default()).unwrap();
     runtime.block_on(async {
@@ -21,7 +21,12 @@ fn on_disk(test: impl AsyncFn(Disk, PathBuf)) {
     });
 }
 
-async fn write(disk: &Disk, path: &Path, rows: &[Row], options: WriterOptions) -> crate::TableInfo {
+pub(super) async fn write(
+    disk: &Disk,
+    path: &Path,
+    rows: &[Row],
+    options: WriterOptions,
+) -> crate::TableInfo {
     let mut writer = SstWriter::create(disk, path, options).await.unwrap();
     for row in rows {
         writer.append(&row.key, row.seq, row.kind, &row.value).await.unwrap();
@@ -50,12 +55,11 @@ fn written_table_reads_back_with_and_without_cache() {
             let cache = cached.then(|| (Rc::clone(&cache), cache.next_file_id()));
             let reader = SstReader::open(file, cache).await.unwrap();
             assert_eq!((reader.len(), reader.footer().id), (info.len, info.id));
-            assert_eq!(reader.pinned_len(), 0);
+            assert!(reader.pinned_len() > 0, "the top index lies in what opening reads");
             for row in rows.iter().step_by(7) {
                 let got = reader.get(&row.key, row.seq).await.unwrap().unwrap();
                 assert_eq!((got.seq, got.kind, &got.value[..]), (row.seq, row.kind, &row.value[..]));
             }
-            assert!(reader.pinned_len() > 0);
             let mut cursor = reader.cursor();
             cursor.next().await.unwrap();
             for row in &rows {

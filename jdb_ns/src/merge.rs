@@ -1,0 +1,139 @@
+//! What goes into a pack, in its order: the live records of segments, which were found before, and those of older packs, which are
+//! asked about as they come.
+//!
+//! Invariants
+//! - Of packs one row each is held, whatever their length; of segments the keys of the live records.
+
+use crate::collector::Clock;
+use crate::error::{Error, Result};
+use crate::filename::FileName;
+use crate::pack::Pack;
+use crate::shard::Shard;
+use crate::survivors::{Records, Search};
+use bytes::Bytes;
+use jdb_base::{SeqNo, ValuePtr};
+use jdb_sst::{Cursor, EntryRef};
+use jdb_val::record_len;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::rc::Rc;
+
+/// A live record.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) key: Vec<u8>,
+    pub(crate) seq: SeqNo,
+    pub(crate) ptr: ValuePtr,
+    /// Its value when it was read along.
+    pub(crate) value: Option<Bytes>,
+}
+
+/// The live records of some files, in the order of a table.
+pub(crate) struct Merge<'a> {
+    shard: &'a Shard,
+    search: &'a Search<'a>,
+    records: Peekable<<Records as IntoIterator>::IntoIter>,
+    packs: Vec<Source>,
+    /// Bytes of the records so far, by origin.
+    live: BTreeMap<u32, u64>,
+}
+
+/// A pack and where it stands.
+struct Source {
+    number: u32,
+    pack: Rc<Pack>,
+    cursor: Cursor,
+}
+
+impl<'a> Merge<'a> {
+    /// These records of segments and what is live in these packs.
+    ///
+    /// # Errors
+    /// A pack is damaged, and left out from now on.
+    pub(crate) async fn new(search: &'a Search<'a>, records: Records, packs: &[u32]) -> Result<Self> {
+        let shard = search.shard();
+        let mut merge = Self {
+            shard,
+            search,
+            records: records.into_iter().peekable(),
+            packs: Vec::new(),
+            live: BTreeMap::new(),
+        };
+        for &number in packs {
+            let left_out = |error: Error| shard.collection.leave_out_if_damaged(number, error);
+            let Some(pack) = shard.packs.get(number) else {
+                let path = FileName::Pack(number).path(&shard.dir);
+                return Err(left_out(Error::Missing { path, what: "pack" }));
+            };
+            let mut cursor = pack.reader_uncached().await.map_err(left_out)?.cursor();
+            cursor.seek_first().await.map_err(|error| left_out(error.into()))?;
+            merge.packs.push(Source { number, pack, cursor });
+        }
+        Ok(merge)
+    }
+
+    /// The next live record; `None` behind the last, and when the shard stops.
+    ///
+    /// # Errors
+    /// A pack is damaged, and left out from now on; the index cannot be read.
+    pub(crate) async fn next(&mut self, clock: &mut Clock<'_>) -> Result<Option<Row>> {
+        loop {
+            let first = self
+                .packs
+                .iter()
+                .enumerate()
+                .filter_map(|(at, source)| Some((order(source.cursor.entry()?), at)));
+            let first = first.min();
+            let record = self.records.peek().map(|((key, seq), _)| (key.as_slice(), *seq));
+            let at = match (first, record) {
+                (Some((entry, at)), record) if record.is_none_or(|record| entry < record) => Some(at),
+                _ => None,
+            };
+            let Some(source) = at.and_then(|at| self.packs.get_mut(at)) else {
+                let Some(((key, Reverse(seq)), ptr)) = self.records.next() else { return Ok(None) };
+                return Ok(Some(self.counted(Row { key, seq, ptr, value: None })));
+            };
+            let row = source.row(self.shard, self.search).await?;
+            if let Some(row) = row {
+                return Ok(Some(self.counted(row)));
+            }
+            // There may be nothing but what is dead.
+            if clock.tick(0).await {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Bytes of all records by origin.
+    pub(crate) fn into_live(self) -> BTreeMap<u32, u64> {
+        self.live
+    }
+
+    fn counted(&mut self, row: Row) -> Row {
+        *self.live.entry(row.ptr.segment).or_default() += record_len(row.key.len(), row.ptr.len as usize);
+        row
+    }
+}
+
+impl Source {
+    /// What the cursor sits on, if it is live; goes on to the next.
+    async fn row(&mut self, shard: &Shard, search: &Search<'_>) -> Result<Option<Row>> {
+        let left_out = |error: Error| shard.collection.leave_out_if_damaged(self.number, error);
+        let mut row = None;
+        if let (Some(entry), Some(value)) = (self.cursor.entry(), self.cursor.value())
+            // An origin has one home: what the index holds of this key and sequence is in this pack or nowhere.
+            && let Some(ptr) = search.pointer(entry.key, entry.seq).await?
+            && self.pack.is_home_of(ptr.segment)
+        {
+            let value = self.pack.value(entry.kind, value, ptr.len).map_err(left_out)?;
+            row = Some(Row { key: entry.key.to_vec(), seq: entry.seq, ptr, value: Some(value) });
+        }
+        self.cursor.next().await.map_err(|error| left_out(error.into()))?;
+        Ok(row)
+    }
+}
+
+fn order(entry: EntryRef<'_>) -> (&[u8], Reverse<SeqNo>) {
+    (entry.key, Reverse(entry.seq))
+}
