@@ -124,7 +124,7 @@ fn build(args: &Args, shards: u16, pack_block: Option<usize>) -> Result<()> {
     })?;
     for path in [&filled, &overwritten, &collected] {
         let (mut packs, mut pack_len, mut len) = (0, 0, 0);
-        each_file(path, &mut |file| {
+        each_file(path, &mut |file| -> Result<()> {
             let file_len = fs::metadata(file)?.len();
             len += file_len;
             if file.extension().is_some_and(|extension| extension == "pack") {
