@@ -27,7 +27,7 @@ use crate::victims::{Files, Limits, Victims};
 use futures::future::select;
 use jdb_base::Kind;
 use jdb_io::plant::{Plant, planted};
-use jdb_sst::{SstWriter, TableInfo, WriterOptions};
+use jdb_sst::{Codec, SstWriter, TableInfo, WriterOptions};
 use jdb_val::Wanted;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -355,7 +355,7 @@ impl Shard {
             for row in part.drain(..) {
                 let value = row.value.unwrap_or_default();
                 if writer.is_none() {
-                    let options = pack_options(self.settings.pack_block_len);
+                    let options = pack_options(self.settings.pack_block_len, self.settings.compress_packs);
                     writer = Some(SstWriter::create(&self.disk, path, options).await?);
                 }
                 if let Some(writer) = &mut writer {
@@ -497,9 +497,20 @@ impl Shard {
     }
 }
 
-/// How packs are written. Who looks for a value knows that it is there: no filter.
-pub(crate) fn pack_options(block_len: Option<usize>) -> WriterOptions {
-    WriterOptions { block_len: block_len.unwrap_or(BLOCK_LEN), filter: false, ..WriterOptions::default() }
+/// How packs are written. Who looks for a value knows that it is there: no filter. `compress` is only ever set where the codec
+/// is built in.
+pub(crate) fn pack_options(block_len: Option<usize>, compress: bool) -> WriterOptions {
+    let codec = match compress {
+        #[cfg(feature = "lz4")]
+        true => Codec::Lz4,
+        _ => Codec::Plain,
+    };
+    WriterOptions {
+        block_len: block_len.unwrap_or(BLOCK_LEN),
+        codec,
+        filter: false,
+        ..WriterOptions::default()
+    }
 }
 
 /// Whether a file cannot be read as it was written, however often.

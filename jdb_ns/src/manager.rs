@@ -54,6 +54,7 @@ pub struct Options {
     pub picker: PickerOptions,
     pub drops_min: u64,
     pub max_garbage: f64,
+    pub compress_packs: bool,
     pub pack_block_len: Option<usize>,
     pub life_jump: u64,
     pub reserve_len: u64,
@@ -121,6 +122,7 @@ impl Manager {
             picker: options.picker,
             drops_min: options.drops_min,
             max_garbage: options.max_garbage,
+            compress_packs: options.compress_packs,
             pack_block_len: options.pack_block_len,
             life_jump: options.life_jump.max(2),
             read_only: options.read_only,
@@ -441,6 +443,9 @@ fn check_options(options: &Options) -> Result<()> {
     }
     if options.recovery == Recovery::Salvage && !options.read_only {
         return Err(Error::InvalidArgument { what: "recovery: Salvage is for reading only" });
+    }
+    if options.compress_packs && cfg!(not(feature = "lz4")) {
+        return Err(Error::InvalidArgument { what: "compress_packs: built without the feature lz4" });
     }
     if !(0.01..=0.95).contains(&options.max_garbage) {
         return Err(Error::InvalidArgument { what: "max_garbage: not from 0.01 to 0.95" });

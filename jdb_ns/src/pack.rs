@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_a_real_pack() {
-        let options = crate::collector::pack_options(None);
+        let options = crate::collector::pack_options(None, false);
         let mut builder = jdb_sst::TableBuilder::new(*b"id of the pack..", options).unwrap();
         for (ns, key, seq, value) in [(7u64, "a", 12, "first"), (7, "a", 9, "older"), (300, "b", 5, "")] {
             let key = key::engine_key(NsId::from(ns), key.as_bytes());

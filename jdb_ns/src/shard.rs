@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) drops_min: u64,
     /// The part of the log's bytes that may be garbage.
     pub(crate) max_garbage: f64,
+    /// Packs are written with lz4.
+    pub(crate) compress_packs: bool,
     /// Target length of a pack's blocks in bytes, when it is not the usual one.
     pub(crate) pack_block_len: Option<usize>,
     /// How far a life starts above all sequences before it; also the bound of operations that are ever unsynced.

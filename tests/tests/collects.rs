@@ -327,6 +327,47 @@ fn who_asks_finds_the_values_gathered_in_few_packs() {
     });
 }
 
+#[cfg(feature = "lz4")]
+#[test]
+fn compressed_packs_are_shorter_and_hold_the_same() {
+    let mut lens = Vec::new();
+    for compress_packs in [false, true] {
+        let (len, out) = std::sync::mpsc::channel();
+        on_sim(0, move |_, options| async move {
+            let db = jdb::open(Options { compress_packs, ..options.clone() }).await.unwrap();
+            for round in 0..3 {
+                put(&db, (0..300).filter(|key| round == 0 || key % 3 == round), round).await;
+                db.collect().await.unwrap();
+            }
+            let wanted: BTreeMap<u64, u64> =
+                (0..300).map(|key| (key, if key % 3 == 0 { 0 } else { key % 3 })).collect();
+            assert_eq!(rows(&db).await, wanted);
+            check_sound(&db).await;
+            len.send(db.stats().log_len()).unwrap();
+            db.close().await.unwrap();
+            // How packs are written now says nothing of those that are there.
+            let db = jdb::open(options).await.unwrap();
+            assert_eq!(rows(&db).await, wanted);
+            put(&db, (0..300).filter(|key| key % 2 == 0), 7).await;
+            db.collect().await.unwrap();
+            check_sound(&db).await;
+            assert_eq!(rows(&db).await.values().filter(|round| **round == 7).count(), 150);
+            db.close().await.unwrap();
+        });
+        lens.push(out.recv().unwrap());
+    }
+    assert!(lens[1] < lens[0] / 4, "{lens:?}");
+}
+
+#[cfg(not(feature = "lz4"))]
+#[test]
+fn compressed_packs_are_refused_where_the_codec_is_not_built_in() {
+    on_sim(0, |_, options| async move {
+        let error = jdb::open(Options { compress_packs: true, ..options }).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    });
+}
+
 #[test]
 fn gathering_that_finds_no_room_is_left_alone() {
     on_sim(0, |sim, options| async move {
