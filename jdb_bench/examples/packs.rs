@@ -56,7 +56,7 @@ enum Task {
         /// Cold walks of each in a round; 0 for none.
         #[arg(long, default_value_t = 5)]
         cold: u64,
-        /// Warm walks over everything of each in a round; 0 for none.
+        /// Warm walks over everything of each in a round, after a cold one; 0 for none.
         #[arg(long, default_value_t = 1)]
         warm: u64,
         /// Random gets, cold ones and then as many warm ones, of each in a round.
@@ -203,9 +203,9 @@ fn read(args: &Args, rounds: u64, cold: u64, warm: u64, gets: u64) -> Result<()>
     sync_all();
     let names: Vec<&str> =
         NAMES.into_iter().filter(|name| args.only.as_deref().is_none_or(|only| only == *name)).collect();
-    let mut all: Vec<[Figures; 4]> = names.iter().map(|_| <[Figures; 4]>::default()).collect();
+    let mut all: Vec<[Figures; 5]> = names.iter().map(|_| <[Figures; 5]>::default()).collect();
     for round in 0..rounds {
-        for (name, [walks, walks_warm, gets_cold, gets_warm]) in names.iter().zip(&mut all) {
+        for (name, [walks, walks_cold, walks_warm, gets_cold, gets_warm]) in names.iter().zip(&mut all) {
             let path = &args.dir.join(name);
             let open = || jdb::open(Options { read_only: true, ..Options::at(path) });
             for n in 0..cold {
@@ -238,6 +238,7 @@ fn read(args: &Args, rounds: u64, cold: u64, warm: u64, gets: u64) -> Result<()>
                 })?;
             }
             if warm > 0 {
+                evict(path)?;
                 block_on(async {
                     let db = open().await?;
                     let act = async || {
@@ -246,7 +247,7 @@ fn read(args: &Args, rounds: u64, cold: u64, warm: u64, gets: u64) -> Result<()>
                         }
                         Ok(())
                     };
-                    act().await?;
+                    note(&db, path, args.namespaces * args.rows, walks_cold, act).await?;
                     for _ in 0..warm {
                         note(&db, path, args.namespaces * args.rows, walks_warm, act).await?;
                     }
@@ -256,7 +257,13 @@ fn read(args: &Args, rounds: u64, cold: u64, warm: u64, gets: u64) -> Result<()>
         }
     }
     for (name, figures) in names.iter().zip(&all) {
-        let what = ["cold walk, one namespace", "warm walk, a row", "cold get", "get again"];
+        let what = [
+            "cold walk, one namespace",
+            "cold walk of all, a row",
+            "warm walk of all, a row",
+            "cold get",
+            "get again",
+        ];
         for (what, figures) in what.iter().zip(figures).filter(|(_, figures)| !figures.time_us.is_empty()) {
             println!("{name:<12} {what:<25} {}", figures.line());
         }
