@@ -46,7 +46,7 @@ impl Pack {
         handles: &Rc<Handles>,
     ) -> Self {
         let path = FileName::Pack(entry.number).path(dir);
-        Self { entry, file: TableFile::new(disk, path, Some(Rc::clone(cache)), handles) }
+        Self { entry, file: TableFile::new(disk, path, Some(Rc::clone(cache)), handles).random() }
     }
 
     /// Length of its file in bytes.
