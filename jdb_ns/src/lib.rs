@@ -5,7 +5,7 @@
 //! | [`manager`] | opens, routes a namespace to its shard, closes |
 //! | `shard` | one tree, one log, one MANIFEST: the state that the tasks share |
 //! | `writer`, `syncer`, `flusher`, `compactor`, `collector` | the five tasks of a shard |
-//! | `pack`, `victims`, `survivors` | where the values of collected segments are; which files are collected; which of their records are live |
+//! | `pack`, `victims`, `survivors`, `merge` | where the values of collected segments are; which files are collected; which of their records are live; these and the rows of older packs in one order |
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
 //! | [`backup`], [`verify`], [`salvage`] | a second database of the same files; everything checked; what is sound copied out |
 //! | `queue` | the commits that wait, so that no namespace holds up the others |
