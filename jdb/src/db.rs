@@ -178,7 +178,7 @@ impl Db {
     /// A shard's part happens whole or not at all; the parts are independent of each other. Of several rows with one key the
     /// last one wins. For rows of one namespace take a [`batch`](Namespace::batch).
     ///
-    /// Limits: those of a [`Batch`](crate::Batch) in each shard.
+    /// Limits: those of a [`Batch`](crate::Batch) in each shard. No quota holds it up, and ids that [`Db::named`] gave out are refused.
     ///
     /// # Errors
     /// Those of [`Namespace::put`], [`TooLarge`](crate::ErrorKind::TooLarge). After an error other shards' parts may have

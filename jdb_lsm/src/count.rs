@@ -9,9 +9,10 @@ use crate::level;
 use crate::scan::Scan;
 use crate::table::Table;
 use crate::version::Version;
-use jdb_base::{Kind, SeqNo, ValuePtr, key};
+use jdb_base::{Kind, SeqNo, key};
 use jdb_io::task;
 use jdb_mem::Memtable;
+use jdb_sst::GroupStats;
 use std::rc::Rc;
 
 /// Up to so many entries are walked over.
@@ -112,7 +113,7 @@ impl Sum {
     async fn memtable(&mut self, memtable: &Rc<Memtable>, prefix: &[u8], seq: SeqNo, hidden: &Hidden) {
         let mut cursor = memtable.cursor();
         cursor.seek(prefix, SeqNo::MAX);
-        let (mut last, mut entries) = (None::<Vec<u8>>, 0);
+        let (mut last, mut entries, mut group) = (None::<Vec<u8>>, 0, GroupStats::default());
         let mut steps: u64 = 0;
         while let Some(entry) = cursor.entry().filter(|entry| entry.key.starts_with(prefix)) {
             let is_older = last.as_deref() == Some(entry.key);
@@ -124,9 +125,7 @@ impl Sum {
                 self.count.newest = self.count.newest.max(entry.seq);
                 // A tombstone may delete a row of another source; of this one it has.
                 if entry.kind != Kind::Tombstone {
-                    self.count.rows += 1;
-                    self.count.key_len += (entry.key.len() - prefix.len()) as u64;
-                    self.count.value_len += value_len(entry.kind, entry.value);
+                    group.add(entry.key, entry.seq, entry.kind, entry.value);
                 }
             }
             cursor.next();
@@ -135,8 +134,18 @@ impl Sum {
                 task::yield_now().await;
             }
         }
+        self.add(&group, prefix);
         self.entries += entries;
         self.sources += u32::from(entries > 0);
+    }
+
+    /// Adds what a source has counted.
+    fn add(&mut self, group: &GroupStats, prefix: &[u8]) {
+        self.count.rows += group.rows;
+        self.count.value_len += group.value_len;
+        // With the keys of tombstones, and with prefixes.
+        let prefix_len = (group.rows + group.tombstones).saturating_mul(prefix.len() as u64);
+        self.count.key_len += group.key_len.saturating_sub(prefix_len);
     }
 
     /// Counts what tables that do not overlap hold.
@@ -149,11 +158,7 @@ impl Sum {
             }
             entries += group.rows + group.tombstones;
             self.count.newest = self.count.newest.max(group.seq_max);
-            self.count.rows += group.rows;
-            // The directory counts the keys of tombstones too, and prefixes.
-            let prefix_len = (group.rows + group.tombstones).saturating_mul(prefix.len() as u64);
-            self.count.key_len += group.key_len.saturating_sub(prefix_len);
-            self.count.value_len += group.value_len;
+            self.add(&group, prefix);
             self.doubt |= group.tombstones > 0 || hidden.reaches(table.meta().seq_min);
             self.tables.push(table.clone());
         }
@@ -175,12 +180,6 @@ impl Sum {
         }
         Ok(true)
     }
-}
-
-/// Length of the value that an entry stands for.
-fn value_len(kind: Kind, value: &[u8]) -> u64 {
-    let pointer = if kind == Kind::Pointer { ValuePtr::decode(value) } else { None };
-    pointer.map_or(value.len() as u64, |pointer| u64::from(pointer.len))
 }
 
 #[cfg(test)]

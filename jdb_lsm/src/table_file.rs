@@ -45,7 +45,8 @@ impl TableFile {
         &self.path
     }
 
-    /// Its reader, opened when it is not: one open, one read of the footer, which goes to `check`, mostly with the top index. It stays open until it is among the least recently used of too many.
+    /// Its reader, opened when it is not: one open, one read of the footer, which goes to `check`, mostly
+    /// with the top index. It stays open until it is among the least recently used of too many.
     ///
     /// # Errors
     /// A missing, cut or damaged file; what `check` says.

@@ -19,7 +19,6 @@
 
 use crate::commit::{Committed, Condition, Durability};
 use crate::error::{Error, Result};
-use crate::manifest::Edit;
 use crate::read::find_in;
 use crate::shard::Shard;
 use crate::shards::{Shards, check_ops, too_large};
@@ -29,12 +28,16 @@ use futures::channel::oneshot;
 use jdb_base::key::BATCH_COUNT_MAX;
 use jdb_base::{Class, NsId, SeqNo, key};
 use jdb_io::Disk;
-use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Event;
 use jdb_val::{Op, RecordKind};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
+
+mod numbers;
+
+pub(crate) use numbers::NameNumbers;
+use numbers::next_id;
 
 /// Longest name in bytes.
 pub const NAME_LEN_MAX: usize = 1024;
@@ -44,8 +47,6 @@ pub(crate) const CATALOG: NsId = NsId::new(Class::Catalog, 0);
 const NONE: NsId = NsId::new(Class::Named, 0);
 /// The user's key of the hidden row.
 const NAME_KEY: &[u8] = b"name";
-/// Numbers that the MANIFEST sets aside at once, for each shard there is: about one in as many belongs to it.
-const SET_ASIDE: u64 = 512;
 
 /// The catalog of an open database.
 #[derive(Debug)]
@@ -254,7 +255,7 @@ impl Catalog {
             }
             Target::New { guard } => {
                 let shard = self.shards.of_name(&name);
-                let ns = self.next_id(shard, self.shards.index_of_name(&name)).await?;
+                let ns = next_id(&self.shards, &name).await?;
                 let mut all = vec![put_op(CATALOG, &name, encoded(ns)), name_op(ns, &name)];
                 let alone = all.len() + ops.len() > BATCH_COUNT_MAX;
                 if !alone {
@@ -421,54 +422,6 @@ impl Catalog {
             None => None,
         };
         Ok((read_at, name))
-    }
-
-    /// A number that nobody has had, of this shard. The MANIFEST sets many aside before the first of them is given out.
-    async fn next_id(&self, shard: &Shard, index: usize) -> Result<NsId> {
-        loop {
-            let (next, end) = shard.name_numbers.range.get();
-            if let Some(number) = (next..end)
-                .find(|&number| self.shards.index_of(NsId::new(Class::Named, number.into())) == index)
-            {
-                shard.name_numbers.range.set((number + 1, end));
-                return Ok(NsId::new(Class::Named, number.into()));
-            }
-            shard.set_names_aside(end, SET_ASIDE * self.shards.len() as u64).await?;
-        }
-    }
-}
-
-/// The numbers that a shard may give to names.
-#[derive(Default, Debug)]
-pub(crate) struct NameNumbers {
-    /// The next one, and the first that the MANIFEST does not set aside.
-    range: Cell<(u64, u64)>,
-}
-
-impl NameNumbers {
-    /// As the MANIFEST leaves them: of what a life before has set aside nothing is used.
-    pub(crate) fn from(next_name: u64) -> Self {
-        let next = next_name.max(1);
-        Self { range: Cell::new((next, next)) }
-    }
-}
-
-impl Shard {
-    /// Sets `count` numbers aside, unless somebody else has since the last one was `end`.
-    async fn set_names_aside(&self, end: u64, count: u64) -> Result<()> {
-        self.check_writable()?;
-        let mut manifest = self.manifest.lock().await;
-        if self.name_numbers.range.get().1 != end {
-            return Ok(());
-        }
-        let end = end.max(manifest.state.next_name);
-        let wanted = end.saturating_add(count);
-        if !planted(Plant::ReuseName) {
-            let edit = Edit { next_name: Some(wanted), ..Edit::default() };
-            self.commit_edit(&mut manifest, &edit).await?;
-        }
-        self.name_numbers.range.set((end, wanted));
-        Ok(())
     }
 }
 

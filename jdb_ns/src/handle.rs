@@ -1,10 +1,10 @@
-//! A namespace as its user holds it: an id or a name, and perhaps a quota. Everything that writes into one namespace goes through here.
+//! A namespace as its user holds it: an id or a name, and perhaps a quota. What writes into one namespace goes through here.
 
 use crate::catalog::{Named, Target};
 use crate::commit::{Committed, Condition, Durability};
 use crate::error::{Error, Result};
 use crate::manager::Manager;
-use crate::quota::Quota;
+use crate::quota::{self, Admitted, Quota};
 use bytes::Bytes;
 use jdb_base::{Class, NsId};
 use jdb_val::{Op, RecordKind};
@@ -41,6 +41,20 @@ impl Handle {
     #[must_use]
     pub fn name(&self) -> Option<Bytes> {
         self.named.as_ref().map(|named| named.name())
+    }
+
+    /// Asks the quota, if there is one.
+    async fn admit(
+        &self,
+        manager: &Manager,
+        ns: NsId,
+        made_for: NsId,
+        ops: &[Op],
+    ) -> Result<Option<Admitted<'_>>> {
+        match &self.quota {
+            Some(quota) => Ok(Some(quota.admit(manager, ns, made_for, ops).await?)),
+            None => Ok(None),
+        }
     }
 }
 
@@ -85,18 +99,12 @@ impl Manager {
         ops: Vec<Op>,
         durability: Durability,
     ) -> Result<Committed> {
-        let mut admitted = None;
-        if let Some(quota) = &handle.quota {
-            admitted = Some(quota.admit(self, handle.id(), made_for, &ops).await?);
-        }
+        let admitted = handle.admit(self, handle.id(), made_for, &ops).await?;
         let done = match &handle.named {
             Some(named) => self.catalog().write(named, made_for, &ops, durability).await,
             None => self.write_by_id(handle.id, ops, durability).await,
         };
-        if let (Err(_), Some(admitted)) = (&done, admitted) {
-            admitted.give_back();
-        }
-        done
+        quota::settle(admitted, done)
     }
 
     async fn write_by_id(&self, ns: NsId, ops: Vec<Op>, durability: Durability) -> Result<Committed> {
@@ -130,10 +138,7 @@ impl Manager {
         durability: Durability,
     ) -> Result<Committed> {
         let (made_for, ops) = (condition.ns, vec![op]);
-        let mut admitted = None;
-        if let Some(quota) = &handle.quota {
-            admitted = Some(quota.admit(self, made_for, made_for, &ops).await?);
-        }
+        let admitted = handle.admit(self, made_for, made_for, &ops).await?;
         let done = match (target, &handle.named) {
             (Some(target), Some(named)) => {
                 // A namespace that is still to be made has no key that could have changed.
@@ -142,10 +147,7 @@ impl Manager {
             }
             _ => self.shards_of().commit(made_for, ops, durability, vec![condition]).await,
         };
-        if let (Err(_), Some(admitted)) = (&done, admitted) {
-            admitted.give_back();
-        }
-        done
+        quota::settle(admitted, done)
     }
 }
 

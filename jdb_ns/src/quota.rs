@@ -38,12 +38,12 @@ pub(crate) struct Admitted<'a> {
     len: u64,
 }
 
-impl Admitted<'_> {
-    /// The commit did not happen.
-    pub(crate) fn give_back(self) {
-        let used = self.quota.used.get();
-        self.quota.used.set(used.map(|used| used.saturating_sub(self.len)));
+/// Takes note of how a commit went: what did not happen takes no room.
+pub(crate) fn settle<T>(admitted: Option<Admitted<'_>>, done: Result<T>) -> Result<T> {
+    if let (Some(Admitted { quota, len }), Err(_)) = (&admitted, &done) {
+        quota.used.set(quota.used.get().map(|used| used.saturating_sub(*len)));
     }
+    done
 }
 
 impl Drop for Admitted<'_> {

@@ -22,8 +22,8 @@ use std::rc::Rc;
 /// An open table.
 ///
 /// Opening reads the last 16 KiB, nothing else: the footer, and mostly the top index. That stays in memory, from its first use on
-/// at the latest, when it is not longer than 64 KiB; other blocks are read when they are needed and kept in the [`BlockCache`], if there is one. Every block is
-/// verified once, when it is read from the file. [`SstReader::get`] asks the filter before it looks into an index partition; both
+/// at the latest, when it is not longer than 64 KiB; other blocks are read when they are needed and kept in the [`BlockCache`], if
+/// there is one. Every block is verified once, when it is read from the file. [`SstReader::get`] asks the filter before it looks into an index partition; both
 /// come with one read.
 #[derive(Debug)]
 pub struct SstReader {
@@ -47,8 +47,8 @@ enum Asked {
 }
 
 impl SstReader {
-    /// Opens a table: reads the footer and the list of meta blocks, in one read,
-    /// and with them the top index when it lies there. `cache` is a cache and the number of this
+    /// Opens a table: reads the footer and the list of meta blocks in one read, and the top index with them when it lies there.
+    /// `cache` is a cache and the number of this
     /// file in it, which no other file shares.
     ///
     /// # Errors
@@ -82,15 +82,12 @@ impl SstReader {
                 filter::decode_meta(&about).map_err(|damage| error(damage.after(handle.offset)))?
             }
         };
-        let top = OnceCell::new();
         // What is wrong with it is said by the first read that needs it.
-        if footer.height > 0
-            && let Some(stored) = tail.stored(footer.top)
-            && let Ok(bytes) = trailer::verify(&stored, seed, footer.top.offset)
-            && let Ok(read) = Top::new(Bytes::copy_from_slice(&bytes), limit)
-        {
-            let _ = top.set(read);
-        }
+        let read_top = tail.stored(footer.top).filter(|_| footer.height > 0).and_then(|stored| {
+            let bytes = trailer::verify(&stored, seed, footer.top.offset).ok()?;
+            Top::new(Bytes::copy_from_slice(&bytes), limit).ok()
+        });
+        let top = read_top.map_or_else(OnceCell::new, OnceCell::from);
         Ok(Rc::new(Self { file, cache, footer, limit, seed, meta, salt, top }))
     }
 

@@ -30,6 +30,7 @@ pub mod kill9;
 pub mod life;
 pub mod machine;
 pub mod observe;
+pub mod on_sim;
 pub mod oracle;
 pub mod place;
 pub mod plants;

@@ -1,26 +1,9 @@
 //! Namespaces that may hold so much and no more.
 #![expect(clippy::unwrap_used, reason = "a test harness: its own broken logic shall stop it")]
 
-use jdb::{Db, ErrorKind, Expected, Namespace, Options};
-use jdb_io::Disk;
-use jdb_io::sim::{Latency, SimConfig, SimDisk};
-use std::time::Duration;
+use jdb::{ErrorKind, Expected, Namespace};
+use tests::on_sim::on_sim;
 use tests::rng::Rng;
-
-fn on_sim(seed: u64, run: impl AsyncFnOnce(Db) + 'static) {
-    let sim = SimDisk::new(SimConfig { seed, latency: Latency::up_to(100), ..SimConfig::default() });
-    let options = Options {
-        shards: 1,
-        flush_interval: Duration::from_secs(1000),
-        ..Options::at("/db").on_disk(Disk::sim(&sim))
-    };
-    let run = async move {
-        let db = jdb::open(options).await.unwrap();
-        run(db.clone()).await;
-        db.close().await.unwrap();
-    };
-    sim.executor().block_on(run).expect("nothing waits for ever");
-}
 
 async fn held(ns: &Namespace) -> u64 {
     let mut len = 0;
@@ -33,7 +16,7 @@ async fn held(ns: &Namespace) -> u64 {
 
 #[test]
 fn a_full_namespace_takes_deletes_and_what_does_not_make_it_larger() {
-    on_sim(1, async |db| {
+    on_sim(1, 100, async |db| {
         db.ns(1u64).put("before", [0; 94]).await.unwrap();
         let ns = db.ns(1u64).quota(300);
         ns.put("a", [0; 99]).await.unwrap();
@@ -78,7 +61,7 @@ fn a_full_namespace_takes_deletes_and_what_does_not_make_it_larger() {
 fn however_writes_fall_together_no_namespace_comes_to_hold_more() {
     const LIMIT: u64 = 5000;
     for seed in 0..20 {
-        on_sim(seed, async move |db| {
+        on_sim(seed, 100, async move |db| {
             let ns = db.ns(1u64).quota(LIMIT);
             let one = async |i: u64| {
                 let mut rng = Rng::new(seed << 8 | i);

@@ -1,12 +1,9 @@
 //! One namespace that imports, or reads without end, does not hold up the others.
 
 use futures::future::{join, join_all};
-use jdb::Options;
-use jdb_io::Disk;
-use jdb_io::sim::{Latency, SimConfig, SimDisk};
 use std::cell::Cell;
 use std::future::IntoFuture;
-use std::time::Duration;
+use tests::on_sim::on_sim;
 
 /// Puts of the importer that are under way at once; 1 MiB of them are written together.
 const IMPORTED: usize = 400;
@@ -15,14 +12,7 @@ const VALUE_LEN: usize = 64 << 10;
 #[test]
 fn a_put_does_not_wait_for_the_backlog_of_another_namespace() {
     for seed in 0..5 {
-        let sim = SimDisk::new(SimConfig { seed, latency: Latency::up_to(500), ..SimConfig::default() });
-        let options = Options {
-            shards: 1,
-            flush_interval: Duration::from_secs(1000),
-            ..Options::at("/db").on_disk(Disk::sim(&sim))
-        };
-        let run = async move {
-            let db = jdb::open(options).await.unwrap();
+        on_sim(seed, 500, async move |db| {
             let (done, ahead) = (Cell::new(0), Cell::new(IMPORTED));
             let import = join_all((0..IMPORTED).map(|i| {
                 let put = db.ns(1u64).put(i.to_be_bytes(), vec![7; VALUE_LEN]).into_future();
@@ -40,18 +30,13 @@ fn a_put_does_not_wait_for_the_backlog_of_another_namespace() {
             join(import, other).await;
             assert_eq!(done.get(), IMPORTED);
             assert!(ahead.get() <= 3 * (1 << 20) / VALUE_LEN, "seed {seed}: {} puts went first", ahead.get());
-            db.close().await.unwrap();
-        };
-        sim.executor().block_on(run).expect("nothing waits for ever");
+        });
     }
 }
 
 #[test]
 fn who_reads_from_memory_lets_others_have_the_thread() {
-    let sim = SimDisk::new(SimConfig { seed: 1, ..SimConfig::default() });
-    let options = Options::at("/db").on_disk(Disk::sim(&sim));
-    let run = async move {
-        let db = jdb::open(options).await.unwrap();
+    on_sim(1, 0, async |db| {
         db.put_many((0..20_000u32).map(|i| (1u64, i.to_be_bytes(), "value"))).await.unwrap();
         let over = Cell::new(false);
         let turns = Cell::new(0);
@@ -69,7 +54,5 @@ fn who_reads_from_memory_lets_others_have_the_thread() {
         };
         join(reads, others).await;
         assert!(turns.get() >= 20_000 / 1024 + 20_000 / 256, "{} turns", turns.get());
-        db.close().await.unwrap();
-    };
-    sim.executor().block_on(run).expect("nothing waits for ever");
+    });
 }
