@@ -4,6 +4,7 @@
 //! whole but stale, misplaced or from another database therefore do not verify: for bytes of one length two different
 //! starts always give two different sums.
 
+use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Where a checksum starts: one per file, made finer per offset by [`Seed::at`].
@@ -28,12 +29,23 @@ impl Seed {
 /// CRC-32 (IEEE) of `parts`, one after the other, starting from `start`.
 #[must_use]
 pub fn crc32(start: u32, parts: &[&[u8]]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new_with_initial(start);
-    for part in parts {
-        hasher.update(part);
-    }
-    hasher.finalize()
+    parts.iter().fold(start, |sum, part| {
+        if part.len() < SHORT {
+            let mut digest = TABLES.digest_with_initial(!sum.reverse_bits());
+            digest.update(part);
+            digest.finalize()
+        } else {
+            let mut hasher = crc32fast::Hasher::new_with_initial(sum);
+            hasher.update(part);
+            hasher.finalize()
+        }
+    })
 }
+
+/// Below this many bytes the CPU's instructions are not used, and what crc32fast does instead goes byte by byte through up to 63 of them:
+/// 120 bytes take 181 ns there, 63 with 16 tables, and 54 bytes 132 and 33.
+const SHORT: usize = 128;
+static TABLES: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
 
 #[cfg(test)]
 mod tests {
@@ -45,6 +57,20 @@ mod tests {
         assert_ne!(crc32(seed.at(0), &[b"abc"]), crc32(seed.at(8), &[b"abc"]));
         assert_ne!(crc32(seed.at(0), &[b"abc"]), crc32(Seed::of(b"file 2").at(0), &[b"abc"]));
         assert_eq!(crc32(seed.at(0), &[b"a", b"bc"]), crc32(seed.at(0), &[b"abc"]));
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_how_they_are_made() {
+        let bytes: Vec<u8> = (0..400u32).map(|i| (i * 167 + i / 7) as u8).collect();
+        for start in [0, 1, 0xdead_beef, u32::MAX] {
+            for len in 0..bytes.len() {
+                let mut hasher = crc32fast::Hasher::new_with_initial(start);
+                hasher.update(&bytes[..len]);
+                assert_eq!(crc32(start, &[&bytes[..len]]), hasher.finalize(), "{len} bytes from {start}");
+                let (a, b) = bytes.split_at(len);
+                assert_eq!(crc32(start, &[a, b]), crc32(start, &[&bytes]), "cut at {len}");
+            }
+        }
     }
 
     #[test]

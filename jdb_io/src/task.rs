@@ -29,6 +29,11 @@ impl Event {
         }
     }
 
+    /// Lets all who wait now go on when they are polled the next time, and wakes nobody: for who polls them.
+    pub fn notify_quietly(&self) {
+        self.round.set(self.round.get().wrapping_add(1));
+    }
+
     /// Waits for the next [`Event::notify`] after this call. Dropping the future stops waiting.
     pub fn wait(&self) -> impl Future<Output = ()> + '_ {
         let start = self.round.get();

@@ -468,9 +468,11 @@ impl Shard {
     /// Why a flush, a compaction or a collection failed; the shard tries again by itself unless it stopped writing.
     pub(crate) async fn collect(&self) -> Result<()> {
         self.compact().await?;
-        // A segment can be collected when replay starts in a later one.
         self.check_writable()?;
+        self.turn_over_if_long().await?;
         *self.collection.error.borrow_mut() = None;
+        // There may be room now.
+        self.collection.tight.set(false);
         self.collection.asked.set(Some(Asked { stage: Stage::Garbage, below: self.next_number.get() }));
         self.want_collection();
         self.wait_until_collected(|collection| collection.asked.get().is_none()).await?;

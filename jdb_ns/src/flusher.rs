@@ -30,7 +30,11 @@ pub(crate) async fn run(shard: Rc<Shard>) {
     while !shard.stopping.get() && shard.poison.borrow().is_none() {
         let oldest = shard.closed.borrow().front().cloned();
         let Some(closed) = oldest else {
-            shard.wait_for_flush().await;
+            if shard.turn_over_due.get() {
+                shard.turn_over().await;
+            } else {
+                shard.wait_for_flush().await;
+            }
             continue;
         };
         let result = shard.flush_one(&closed, &mut written).await;
@@ -183,7 +187,7 @@ impl Shard {
     ) -> (Edit, Vec<DropEntry>) {
         let mut edit = Edit {
             replay_from: Some(position(closed.end)),
-            last_seq: Some(closed.last_seq.max(state.last_seq)),
+            last_seq: Some(closed.log_seq.max(state.last_seq)),
             unix_ms: Some(self.disk.unix_ms()),
             next_number: Some(self.next_number.get().max(state.next_number)),
             log_synced: Some(position(self.log.synced())),

@@ -6,6 +6,7 @@
 //! | `shard` | one tree, one log, one MANIFEST: the state that the tasks share |
 //! | `writer`, `syncer`, `flusher`, `compactor`, `collector` | the five tasks of a shard |
 //! | `pack`, `victims`, `survivors`, `merge` | where the values of collected segments are; which files are collected; which of their records are live; these and the rows of older packs in one order |
+//! | `turnover` | how long segments are, and when the open one is closed early |
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
 //! | [`backup`], [`verify`], [`salvage`] | a second database of the same files; everything checked; what is sound copied out |
 //! | `queue` | the commits that wait, so that no namespace holds up the others |
@@ -42,6 +43,7 @@ pub mod filename;
 mod flusher;
 mod gate;
 pub mod handle;
+mod inline;
 mod keeper;
 pub mod listing;
 pub mod manager;
@@ -66,6 +68,7 @@ pub mod stats;
 pub mod superblock;
 mod survivors;
 mod syncer;
+mod turnover;
 pub mod usage;
 pub mod verify;
 mod victims;

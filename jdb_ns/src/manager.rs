@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::filename;
 use crate::gate::Gate;
 use crate::handle::by_id;
+use crate::inline::Allowance;
 use crate::listing::Namespaces;
 use crate::names::Names;
 use crate::points::HeldPoint;
@@ -61,7 +62,7 @@ pub struct Options {
 }
 
 /// Shortest segments: header and a record.
-const SEGMENT_LEN_MIN: u64 = 256;
+pub(crate) const SEGMENT_LEN_MIN: u64 = 256;
 /// A shard whose unflushed log is longer than this is flushed when the database is closed, so that it opens at once.
 const CLOSE_FLUSH_LEN: u64 = 64 << 10;
 /// Compactions that run at once: while one waits for the disk another one works.
@@ -113,6 +114,7 @@ impl Manager {
         let handles = Rc::new(Handles::new(options.descriptors, budget.handles_len));
         let log_buffer = Rc::<RefCell<Vec<u8>>>::default();
         let gate = Rc::new(Gate::new(COMPACTION_COUNT_MAX));
+        let allowance = Rc::<Allowance>::default();
         let settings = Settings {
             inline_max: options.inline_max,
             sync_interval: options.sync_interval,
@@ -121,6 +123,7 @@ impl Manager {
             table_len: options.table_len,
             picker: options.picker,
             drops_min: options.drops_min,
+            segment_len: options.segment_len,
             max_garbage: options.max_garbage,
             compress_packs: options.compress_packs,
             pack_block_len: options.pack_block_len,
@@ -141,6 +144,7 @@ impl Manager {
                 handles: handles.clone(),
                 log_buffer: log_buffer.clone(),
                 gate: gate.clone(),
+                allowance: allowance.clone(),
             };
             open_shard(place, settings.clone())
         }))
@@ -430,7 +434,8 @@ fn spawn_tasks(disk: &Disk, shard: &Rc<Shard>, lock: &Rc<Lock>, steps: &Rc<Steps
             shard.task_over.notify();
         });
     };
-    spawn(Box::pin(writer::run(shard.clone())));
+    let writer = shard.clone();
+    spawn(Box::pin(async move { writer.writer.run(writer::run(writer.clone())).await }));
     spawn(Box::pin(syncer::run(shard.clone())));
     spawn(Box::pin(steps.measure(disk, flusher::run(shard.clone()))));
     spawn(Box::pin(steps.measure(disk, compactor::run(shard.clone()))));

@@ -15,6 +15,7 @@ use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::gate::Gate;
+use crate::inline::{Allowance, Inline};
 use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
 use crate::pack::Packs;
 use crate::rebuild::rebuild;
@@ -47,6 +48,7 @@ pub(crate) struct Place {
     pub(crate) handles: Rc<Handles>,
     pub(crate) log_buffer: Rc<RefCell<Vec<u8>>>,
     pub(crate) gate: Rc<Gate>,
+    pub(crate) allowance: Rc<Allowance>,
 }
 
 /// Opens a shard and brings back everything that its log holds.
@@ -67,6 +69,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         handles,
         log_buffer,
         gate,
+        allowance,
     } = place;
     let mode = if settings.read_only { Mode::Read } else { Mode::ReadWrite };
     let mut damage = Vec::new();
@@ -179,6 +182,9 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         life: Cell::new(Life::Unstarted { found }),
         queue: RefCell::default(),
         queued: Event::new(),
+        writer: Inline::new(&allowance),
+        writer_idle: Cell::new(false),
+        group_count: Cell::new(0),
         unsynced: RefCell::default(),
         dirty_since: Cell::new(dirty_since),
         sync_wanted: Cell::new(false),
@@ -189,6 +195,8 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         active: Cell::new(ActiveMemtable::default()),
         closed: RefCell::default(),
         flush_due: Event::new(),
+        turn_over_due: Cell::new(false),
+        turned_over_at: Cell::default(),
         flushed: Event::new(),
         flush_error: RefCell::new(None),
         gate,

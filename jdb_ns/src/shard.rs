@@ -24,6 +24,7 @@ use crate::drops::DropMap;
 use crate::error::{Error, Result};
 use crate::flusher::position;
 use crate::gate::Gate;
+use crate::inline::Inline;
 use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
 use crate::pack::Packs;
 use crate::points::ReadPoints;
@@ -63,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) picker: PickerOptions,
     /// Drops that a table must lack to be written anew because of them.
     pub(crate) drops_min: u64,
+    /// Length in bytes at which a segment is full when little is garbage.
+    pub(crate) segment_len: u64,
     /// The part of the log's bytes that may be garbage.
     pub(crate) max_garbage: f64,
     /// Packs are written with lz4.
@@ -114,6 +117,12 @@ pub(crate) struct Shard {
     pub(crate) queue: RefCell<Queue>,
     /// Something is in the queue, or the shard stops.
     pub(crate) queued: Event,
+    /// The writer's future, for commits that find it idle.
+    pub(crate) writer: Inline,
+    /// It waits for the queue.
+    pub(crate) writer_idle: Cell<bool>,
+    /// Commits of the last group.
+    pub(crate) group_count: Cell<usize>,
     pub(crate) unsynced: RefCell<Vec<Unsynced>>,
     /// When the oldest unsynced record was written, on the disk's clock.
     pub(crate) dirty_since: Cell<Option<Duration>>,
@@ -131,6 +140,10 @@ pub(crate) struct Shard {
     pub(crate) closed: RefCell<VecDeque<ClosedMemtable>>,
     /// A memtable was closed, or the shard stops.
     pub(crate) flush_due: Event,
+    /// The open segment has become too long for what is live, or somebody wants it closed.
+    pub(crate) turn_over_due: Cell<bool>,
+    /// Where the log ended when that was done last.
+    pub(crate) turned_over_at: Cell<LogPos>,
     /// An attempt to flush is over, in this shard or another.
     pub(crate) flushed: Event,
     /// Why the last attempt to flush failed.
@@ -212,8 +225,10 @@ pub(crate) struct ClosedMemtable {
     pub(crate) memory_len: usize,
     /// Replay starts here once it is flushed.
     pub(crate) end: LogPos,
-    /// The newest sequence in it and before it.
+    /// The newest sequence in it and before it that reads see.
     pub(crate) last_seq: SeqNo,
+    /// The newest sequence of the log before `end`, which may be a mark's.
+    pub(crate) log_seq: SeqNo,
 }
 
 /// Why nothing is written any more.
@@ -276,6 +291,7 @@ impl Shard {
         let count: u64 = state.tables.values().map(|table| table.count).sum();
         self.live_len.set(live_len);
         self.live_mean.set(live_len / count.max(1));
+        self.fit_segments(state);
         self.want_collection();
     }
 
@@ -297,6 +313,13 @@ impl Shard {
         let len = ops.iter().map(|op| op.key.len() + op.value.len()).sum();
         let reply = Rc::new(Reply::default());
         self.queue.borrow_mut().push(Pending { ops, len, durability, conditions, reply: reply.clone() });
+        // Commits that came together go on to be written together.
+        if self.writer_idle.get() && self.group_count.get() <= 1 {
+            self.queued.notify_quietly();
+            if self.writer.poll_here(len) {
+                return Ok(reply);
+            }
+        }
         self.queued.notify();
         Ok(reply)
     }
@@ -385,18 +408,32 @@ impl Shard {
     /// # Errors
     /// As [`Shard::compact`].
     pub(crate) async fn settle(&self) -> Result<()> {
-        while !self.closed.borrow().is_empty() {
+        loop {
+            self.settle_flushes().await?;
+            while self.tasks.get() > 0 && !self.compaction_idle.get() {
+                self.check_compacting()?;
+                self.compacted.wait().await;
+            }
+            if !self.is_flushing() {
+                return self.wait_collected().await;
+            }
+        }
+    }
+
+    /// Waits until no closed memtable waits, and no segment to be turned over.
+    pub(crate) async fn settle_flushes(&self) -> Result<()> {
+        while self.is_flushing() {
             self.check_writable()?;
             if let Some(error) = &*self.flush_error.borrow() {
                 return Err(error.again());
             }
             self.flushed.wait().await;
         }
-        while self.tasks.get() > 0 && !self.compaction_idle.get() {
-            self.check_compacting()?;
-            self.compacted.wait().await;
-        }
-        self.wait_collected().await
+        Ok(())
+    }
+
+    fn is_flushing(&self) -> bool {
+        !self.closed.borrow().is_empty() || self.turn_over_due.get()
     }
 
     /// Why a compaction that somebody waits for will not come.
@@ -483,13 +520,18 @@ impl Shard {
         if self.active.get().log_len == 0 || covered == Some(end) {
             return;
         }
+        self.close_at(end, self.visible.get());
+    }
+
+    /// Closes the active memtable, whatever it holds; replay starts at `end`, behind the sequence `log_seq`, once it is flushed.
+    pub(crate) fn close_at(&self, end: LogPos, log_seq: SeqNo) {
         let memtable = self.tree.active();
         self.tree.rotate();
         self.drops_unflushed.set(0);
         let active = self.active.replace(ActiveMemtable::default());
         self.account.closed(active);
         let (memory_len, last_seq) = (active.memory_len, self.visible.get());
-        let closed = ClosedMemtable { memtable, memory_len, end, last_seq };
+        let closed = ClosedMemtable { memtable, memory_len, end, last_seq, log_seq };
         self.closed.borrow_mut().push_back(closed);
         self.flush_due.notify();
     }

@@ -29,6 +29,9 @@ const DROPS_UNFLUSHED_MAX: usize = 4096;
 /// The writer waits for a flush while this many closed memtables wait.
 const CLOSED_COUNT_MAX: usize = 3;
 
+/// The writer waits for a sync while this many segments are unsynced: each holds a descriptor.
+const UNSYNCED_SEGMENTS_MAX: usize = 3;
+
 /// Gaps between lives that are kept: each is a life that wrote something.
 const GAP_COUNT_MAX: usize = 1024;
 
@@ -50,7 +53,9 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             if shard.closing.get() {
                 break;
             }
+            shard.writer_idle.set(true);
             shard.queued.wait().await;
+            shard.writer_idle.set(false);
             continue;
         }
         if shard.check_poison().is_err() {
@@ -66,6 +71,7 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         match shard.wait_for_room().await {
             Room::Ready => {
                 let group = shard.take_group();
+                shard.group_count.set(group.len());
                 if !group.is_empty() {
                     shard.write_group(group).await;
                 }
@@ -86,8 +92,12 @@ pub(crate) async fn run(shard: Rc<Shard>) {
 impl Shard {
     /// Makes the start sequence of this life durable, once.
     async fn start_life(&self) -> Result<()> {
-        let Life::Unstarted { found } = self.life.get() else { return Ok(()) };
+        if matches!(self.life.get(), Life::Started) {
+            return Ok(());
+        }
         let mut manifest = self.manifest.lock().await;
+        // Somebody else may have been first.
+        let Life::Unstarted { found } = self.life.get() else { return Ok(()) };
         let state = &manifest.state;
         let used =
             found.max(state.life_start).max(state.gaps.values().map(|gap| gap.to).max().unwrap_or_default());
@@ -126,7 +136,9 @@ impl Shard {
             // Nobody waits for work that fails: a full disk refuses nothing more than it does already.
             let level0 = pace::pressure(self.newest_count(), self.settings.picker.newest_count);
             let garbage = self.collection.pressure.get();
-            if unsynced > 0 && !self.may_be_unsynced(unsynced + self.front_count()) {
+            let may_be_more = self.may_be_unsynced(unsynced + self.front_count())
+                && self.log.unsynced_segments() < UNSYNCED_SEGMENTS_MAX;
+            if unsynced > 0 && !may_be_more {
                 if self.log.synced() >= self.log.written() {
                     // Failed writes used them up: no sync can help.
                     return Room::NewLife;
@@ -269,7 +281,7 @@ impl Shard {
     }
 
     /// [`Shard::start_life`], with the room that is kept for a full disk.
-    async fn start_life_with_room(&self) -> Result<()> {
+    pub(crate) async fn start_life_with_room(&self) -> Result<()> {
         match self.start_life().await {
             Err(error) if error.is_no_space() && self.reserve.give_up().await => self.start_life().await,
             started => started,

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::median;
 use crate::plan::{Args, Step};
 use crate::record::Record;
-use crate::steps::{Dropped, Loaded, Opened, Used};
+use crate::steps::{Active, Dropped, Loaded, Opened, Used};
 use crate::system;
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
@@ -56,6 +56,8 @@ pub fn measure(args: &Args, program: &Program, mut note: impl FnMut(&str)) -> Re
     let crashing = step(Step::Crash)?;
     crashing.kill()?;
     let crash: Opened = step(Step::Recover)?.figures()?;
+    note("working in one namespace");
+    let active: Active = step(Step::Active)?.figures()?;
     note("dropping");
     let dropped: Dropped = step(Step::Drop)?.figures()?;
     note(&format!("a put between drops: {:.1} us", dropped.put_us));
@@ -79,6 +81,8 @@ pub fn measure(args: &Args, program: &Program, mut note: impl FnMut(&str)) -> Re
         first_touch_reads: used.touch.reads,
         get_p50_us: used.get_p50_us,
         absent_p50_us: used.absent_p50_us,
+        active_per_s: active.per_s,
+        active_alone_per_s: active.alone_per_s,
         drop_small_us: dropped.small_us,
         drop_big_us: dropped.big_us,
         list_page_ms: used.list_page_ms,

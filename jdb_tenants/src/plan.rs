@@ -45,6 +45,8 @@ pub enum Step {
     Crash,
     /// Opens what was killed.
     Recover,
+    /// Works in one namespace, among all others and alone.
+    Active,
     /// Drops namespaces.
     Drop,
 }
@@ -58,6 +60,7 @@ impl Step {
             Self::Use => "use",
             Self::Crash => "crash",
             Self::Recover => "recover",
+            Self::Active => "active",
             Self::Drop => "drop",
         }
     }
@@ -81,6 +84,11 @@ impl Args {
     /// Rows that the killed process puts.
     pub(crate) fn crash_rows(&self) -> u64 {
         (CRASH_LEN / (u64::from(self.value_len) + RECORD_LEN)).min(self.namespaces * self.rows)
+    }
+
+    /// Rows of the namespace that is worked in.
+    pub(crate) fn active_rows(&self) -> u64 {
+        (self.namespaces * self.rows / 10).clamp(1, 20_000)
     }
 
     /// Rows of the big namespace that is dropped.

@@ -40,6 +40,10 @@ pub struct Record {
     pub get_p50_us: f64,
     /// The same of a key that the namespace lacks.
     pub absent_p50_us: f64,
+    /// Puts and gets a second in one more namespace of up to 20,000 rows, half of them each, 100 puts a commit; median of nine rounds.
+    pub active_per_s: f64,
+    /// The same in a namespace that is alone in its database, in turns.
+    pub active_alone_per_s: f64,
     /// Microseconds of dropping a namespace, its commit included; median of up to 200.
     pub drop_small_us: f64,
     /// Microseconds of dropping one with a tenth of all rows, at most 1,000,000.
@@ -76,6 +80,10 @@ impl Record {
                 self.first_touch_reads.map_or("-".into(), |reads| format!("{reads:.2}")),
             ),
             ("get / absent, warm", format!("{:.2} / {:.2} us", self.get_p50_us, self.absent_p50_us)),
+            (
+                "one active namespace: here / alone",
+                format!("{} / {}", per_s(self.active_per_s), per_s(self.active_alone_per_s)),
+            ),
             ("drop: small / big", format!("{:.1} / {:.1} us", self.drop_small_us, self.drop_big_us)),
             ("a page of 1000", format!("{:.2} ms", self.list_page_ms)),
             ("walk over all", per_s(self.walk_per_s)),

@@ -27,6 +27,8 @@ const ROUNDS: u64 = 5;
 pub(crate) const PAGE: usize = 1000;
 /// Pages that are listed.
 const PAGES: u64 = 31;
+/// How often the active namespace is written and read, in turns with the same one alone in a database.
+const ACTIVE_ROUNDS: u64 = 9;
 /// Small namespaces that are dropped.
 const DROPPED: u64 = 200;
 
@@ -66,6 +68,13 @@ pub(crate) struct Touch {
     pub(crate) reads: Option<f64>,
 }
 
+/// [`Step::Active`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Active {
+    pub(crate) per_s: f64,
+    pub(crate) alone_per_s: f64,
+}
+
 /// [`Step::Drop`].
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Dropped {
@@ -88,6 +97,7 @@ pub fn run_step<S: Store>(args: &Args, step: Step, path: &Path) -> Result<()> {
             Step::Open => tell(&open::<S>(args, path, false).await?),
             Step::Recover => tell(&open::<S>(args, path, true).await?),
             Step::Use => tell(&make_use::<S>(args, path).await?),
+            Step::Active => tell(&active::<S>(args, path).await?),
             Step::Drop => tell(&drop_some::<S>(args, path).await?),
             Step::Crash => crash::<S>(args, path).await,
         }
@@ -255,6 +265,39 @@ async fn list<S: Store>(store: &S, rows: &Rows, after: Option<u64>, limit: usize
     let want = rows.namespaces.min(first.saturating_add(limit as u64)) - first;
     let seen = next - first;
     if seen == want { Ok(seen) } else { Err(wrong(first, format_args!("{want} listed from it on"), seen)) }
+}
+
+/// The same load in one namespace among all others, and alone in a database of its own, in turns.
+async fn active<S: Store>(args: &Args, path: &Path) -> Result<Active> {
+    let rows = args.all_rows();
+    let (ns, count) = (rows.namespaces + 1, args.active_rows());
+    let among = S::open(path, args.memory_len()).await?;
+    let alone = S::open(&path.with_file_name("alone"), args.memory_len()).await?;
+    let mut per_s = [Vec::new(), Vec::new()];
+    for round in 0..=ACTIVE_ROUNDS {
+        let mut turns = [(&among, 0), (&alone, 1)];
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for (store, place) in turns {
+            let start = Instant::now();
+            let row = |n: u64| rows.row(ns, mix(n ^ mix(round)) % count, round);
+            put_all(store, (0..count).map(row)).await?;
+            for n in 0..count {
+                expect(store, &row(n)).await?;
+            }
+            let time_s = start.elapsed().as_secs_f64();
+            // The first time warms up.
+            if let Some(rates) = per_s.get_mut(place).filter(|_| round > 0) {
+                rates.push(2.0 * count as f64 / time_s);
+            }
+        }
+    }
+    among.settle().await?;
+    among.close().await?;
+    alone.close().await?;
+    let [per_s, alone_per_s] = per_s.map(median);
+    Ok(Active { per_s, alone_per_s })
 }
 
 async fn drop_some<S: Store>(args: &Args, path: &Path) -> Result<Dropped> {

@@ -143,7 +143,7 @@ impl ValueLog {
     /// Those of [`ValueLog::append`].
     pub async fn mark(&self) -> Result<bool> {
         let _turn = self.begin_turn().await?;
-        let mark = [Op { kind: RecordKind::Mark, key: Vec::new(), value: bytes::Bytes::new() }];
+        let mark = [mark_op()];
         let ready = {
             let state = self.state.borrow();
             let all_synced = state.written == state.synced && state.last_given() <= state.seq_floor;
@@ -159,6 +159,25 @@ impl ValueLog {
         let plan = self.plan(&[&mark], 0, &mut || 0).await?;
         self.write(plan, &[&mark]).await?;
         Ok(true)
+    }
+
+    /// Closes the open segment and begins the next one with a mark. Replay can start behind it, and then nothing wants the closed segment for its place in the log any more.
+    ///
+    /// Dropped or failed, it leaves the old segment closed, as a failed append does.
+    ///
+    /// # Errors
+    /// Those of [`ValueLog::append`].
+    ///
+    /// # Panics
+    /// Before [`ValueLog::start_life`].
+    pub async fn turn_over(&self, next_number: &mut dyn FnMut() -> u32) -> Result<Appended> {
+        let _turn = self.begin_turn().await?;
+        self.check_seqs(1)?;
+        let active = self.state.borrow_mut().active.take();
+        self.cut_to_end(active).await;
+        let mark = [mark_op()];
+        let plan = self.plan(&[&mark], 0, next_number).await?;
+        self.write(plan, &[&mark]).await
     }
 
     async fn begin_turn(&self) -> Result<Turn<'_>> {
@@ -197,7 +216,7 @@ impl ValueLog {
     fn fits(&self, active: Active, len: u64, count: usize) -> bool {
         let end = LogPos::new(0, active.offset).byte_offset() + len;
         let records = count as u64 + u64::from(active.records);
-        end <= self.config.segment_len.min(SEGMENT_LEN_MAX) && records <= u64::from(SEGMENT_COUNT_MAX)
+        end <= self.segment_len().min(SEGMENT_LEN_MAX) && records <= u64::from(SEGMENT_COUNT_MAX)
     }
 
     /// Chooses the batches and their segment, which is created when it is new. `first` is the first that is not empty.
@@ -368,7 +387,7 @@ impl ValueLog {
     /// Gives a segment's file a length beyond `end`, so that the syncs of the next writes find it as it is and the file system
     /// has nothing to note but the data; returns the length. Best effort: the write itself makes the file longer, too.
     async fn lengthen(&self, file: &File, file_len: u64, end: u64) -> u64 {
-        let max = self.config.segment_len.min(SEGMENT_LEN_MAX);
+        let max = self.segment_len().min(SEGMENT_LEN_MAX);
         let ahead = end.clamp(AHEAD_LEN_MIN.min(max / 8), AHEAD_LEN_MAX);
         let wanted = (end + ahead).min(max);
         if !self.config.lengthen || end <= file_len || wanted <= end {
@@ -445,6 +464,10 @@ impl ValueLog {
         state.next_seq = Some(seq.plus(1));
         seq
     }
+}
+
+fn mark_op() -> Op {
+    Op { kind: RecordKind::Mark, key: Vec::new(), value: bytes::Bytes::new() }
 }
 
 /// Bytes that a batch takes in the log.

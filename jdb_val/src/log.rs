@@ -227,6 +227,8 @@ pub(crate) struct State {
     pub(crate) given_up: Vec<u32>,
     /// The last record is a mark.
     pub(crate) marked: bool,
+    /// Length in bytes at which a segment is full now.
+    pub(crate) segment_len: u64,
     /// The segment of the write that is under way closes behind it.
     pub(crate) seal_behind: bool,
     pub(crate) stats: LogStats,
@@ -344,6 +346,7 @@ impl ValueLog {
             writing_to: None,
             given_up: Vec::new(),
             marked: false,
+            segment_len: config.segment_len,
             seal_behind: false,
             stats: LogStats::default(),
         };
@@ -432,6 +435,31 @@ impl ValueLog {
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.poisoned.get()
+    }
+
+    /// Segments that hold something unsynced: their files are open.
+    #[must_use]
+    pub fn unsynced_segments(&self) -> usize {
+        let state = self.state.borrow();
+        let unsynced = state.segments.range(state.synced.segment..);
+        unsynced.filter(|&(&number, segment)| LogPos::new(number, segment.end) > state.synced).count()
+    }
+
+    /// Length in bytes at which a segment is full.
+    #[must_use]
+    pub fn segment_len(&self) -> u64 {
+        self.state.borrow().segment_len
+    }
+
+    /// Sets it, for the open segment and later ones: at most what the log was opened with.
+    pub fn set_segment_len(&self, len: u64) {
+        self.state.borrow_mut().segment_len = len.min(self.config.segment_len);
+    }
+
+    /// Bytes of the open segment; 0 when none is open.
+    #[must_use]
+    pub fn open_len(&self) -> u64 {
+        self.state.borrow().active.map_or(0, |active| LogPos::new(0, active.offset).byte_offset())
     }
 
     /// All segments that the log knows, sealed ones included, by number.

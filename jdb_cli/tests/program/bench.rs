@@ -4,7 +4,7 @@ use crate::support::Place;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 23] = [
     "engine",
     "namespaces",
     "rows",
@@ -22,6 +22,8 @@ const FIELDS: [&str; 21] = [
     "first_touch_reads",
     "get_p50_us",
     "absent_p50_us",
+    "active_per_s",
+    "active_alone_per_s",
     "drop_small_us",
     "drop_big_us",
     "list_page_ms",
@@ -64,6 +66,8 @@ fn bench_tenants_writes_every_figure_and_leaves_nothing_behind() {
         ("first_touch_reads", 0.0, 100.0),
         ("get_p50_us", 0.01, 1e5),
         ("absent_p50_us", 0.01, 1e5),
+        ("active_per_s", 1.0, 1e9),
+        ("active_alone_per_s", 1.0, 1e9),
         ("drop_small_us", 0.1, 1e6),
         ("drop_big_us", 0.1, 1e7),
         ("list_page_ms", 0.001, 1e5),

@@ -1,0 +1,126 @@
+//! How long segments are, and when the open one is closed before it is full.
+//!
+//! A segment can be collected when replay starts in a later one. While little is garbage segments are as long as they may be: few files.
+//! Else they are no longer than a part of what is live, so that no more than that is out of the collector's reach; and when the open one
+//! has become longer than that, it is closed: by the next commit, or, when none comes, by a mark that begins the next segment. Then a
+//! record of the MANIFEST alone, without a table, moves the replay position behind the mark.
+
+use crate::error::{Error, Result};
+use crate::manager::SEGMENT_LEN_MIN;
+use crate::manifest::State;
+use crate::shard::{Life, Shard};
+use jdb_base::SeqNo;
+use jdb_val::LogPos;
+
+/// A segment is as long as this part of the live bytes when something is garbage.
+const LIVE_PART: u64 = 16;
+/// But not shorter than this, and than this part of the longest.
+const LEN_MIN: u64 = 4 << 20;
+const LEN_MIN_PART: u64 = 8;
+/// Who asks for a collection has the open segment closed when it is longer than this part of the longest.
+const ASKED_PART: u64 = 64;
+
+/// The length at which segments are full now, in bytes.
+fn segment_len(state: &State, longest: u64, max_garbage: f64) -> u64 {
+    let replay_from = state.replay_from;
+    // What lies behind the replay position is in no table: it is not known what of it is live.
+    let open = if state.segments.contains_key(&replay_from.segment) { 0 } else { replay_from.offset };
+    let segments: u64 = state.segments.values().map(|segment| segment.len).sum();
+    let packs: u64 = state.packs.values().map(|pack| pack.len).sum();
+    let len = segments + packs + LogPos::new(0, open).byte_offset();
+    let live_len: u64 = state.live.values().sum();
+    // Little is garbage: a tenth where three tenths may be, nearly everything where nearly everything may be.
+    if len.saturating_sub(live_len) as f64 <= len as f64 * max_garbage * max_garbage {
+        return longest;
+    }
+    (live_len / LIVE_PART).max(LEN_MIN.min(longest / LEN_MIN_PART)).max(SEGMENT_LEN_MIN).min(longest)
+}
+
+impl Shard {
+    /// Fits the length of segments to what the MANIFEST says is live.
+    pub(crate) fn fit_segments(&self, state: &State) {
+        let len = segment_len(state, self.settings.segment_len, self.settings.max_garbage);
+        self.log.set_segment_len(len);
+        // What has only begun with a mark is short enough.
+        if self.log.open_len() > len && self.inserted.get() != self.turned_over_at.get() {
+            self.want_turn_over();
+        }
+    }
+
+    fn want_turn_over(&self) {
+        self.turn_over_due.set(true);
+        self.flush_due.notify();
+    }
+
+    /// In the flusher's task, when no memtable waits: closes the open segment and moves the replay position behind it, if nothing was
+    /// written that is in no table. Best effort: what fails is tried again when something else has changed.
+    pub(crate) async fn turn_over(&self) {
+        let room = self.log.unsynced_span() + 1 < self.settings.life_jump;
+        let started = matches!(self.life.get(), Life::Started);
+        if self.active.get().log_len == 0 && started && room && !self.closing.get() {
+            match self.log.turn_over(&mut || self.take_number()).await {
+                // What was written before the mark was inserted in the step in which its write ended.
+                Ok(mark) => self.turned_over(mark.end, mark.placed.last().map(|placed| placed.seq)),
+                Err(error) if self.log.is_poisoned() => self.poison(&Error::from(error)),
+                Err(_) => {}
+            }
+        }
+        self.turn_over_due.set(false);
+        self.flushed.notify();
+    }
+
+    fn turned_over(&self, end: LogPos, mark: Option<SeqNo>) {
+        self.inserted.set(end);
+        self.turned_over_at.set(end);
+        // Something may have been written before the mark: then the next flush goes that far.
+        if self.active.get().log_len == 0 {
+            self.close_at(end, mark.unwrap_or(self.visible.get()));
+        }
+    }
+
+    /// For who asks for a collection: has the segment closed that replay starts in, unless it is short or being written to.
+    pub(crate) async fn turn_over_if_long(&self) -> Result<()> {
+        let len = self.inserted.get().byte_offset();
+        if len > self.settings.segment_len / ASKED_PART && self.active.get().log_len == 0 {
+            self.start_life_with_room().await?;
+            self.want_turn_over();
+            self.settle_flushes().await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{PackEntry, Position, SegmentEntry};
+
+    const MIB: u64 = 1 << 20;
+
+    /// A shard with this many MiB in sealed segments, in a pack, in the open segment, and live.
+    fn len_of(sealed: u64, pack: u64, open: u64, live: u64) -> u64 {
+        let mut state = State::default();
+        state.segments.insert(1, SegmentEntry { number: 1, len: sealed * MIB, ..SegmentEntry::default() });
+        state.packs.insert(2, PackEntry { number: 2, len: pack * MIB, ..PackEntry::default() });
+        state.live.insert(1, live * MIB);
+        state.replay_from = Position { segment: 3, offset: (open * MIB / 8) as u32 };
+        segment_len(&state, 64 * MIB, 0.3) / MIB
+    }
+
+    #[test]
+    fn segments_are_long_while_little_is_garbage_and_then_a_part_of_what_is_live() {
+        for (files, live, want) in [
+            ((0, 0, 0), 0, 64),
+            ((100, 0, 16), 110, 64),
+            ((100, 0, 16), 104, 6),
+            ((500, 500, 64), 320, 20),
+            ((5000, 0, 0), 4000, 64),
+            ((100, 0, 0), 16, 4),
+            ((0, 0, 16), 0, 4),
+            ((0, 100, 0), 95, 64),
+        ] {
+            let (sealed, pack, open) = files;
+            assert_eq!(len_of(sealed, pack, open, live), want, "{files:?} MiB, {live} live");
+        }
+    }
+}
