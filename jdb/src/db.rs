@@ -195,7 +195,8 @@ impl Db {
     }
 
     /// Drops everything that is in a namespace now, in one record, however much it is. Scans that are under way still see
-    /// it; a namespace written again begins empty. A name goes with it.
+    /// it; a namespace written again begins empty. A name goes with it; that of a renamed namespace may cost a sync, whatever durability
+    /// was asked for.
     ///
     /// A shard holds up to 16,384 drops that its tables have not applied yet; the next one waits, before it belongs to the
     /// database, until compaction has applied some. A snapshot that is older than they are can make that wait long.

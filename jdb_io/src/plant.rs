@@ -124,6 +124,14 @@ plants! {
     RemovePinned,
     /// Ids of names are given out without being set aside in the MANIFEST.
     ReuseName,
+    /// The new entry of a rename is not synced before the hidden row that makes it count.
+    RenameUnsynced,
+    /// A write into a namespace with a name does not carry the condition that the name stands.
+    NoNameGuard,
+    /// A name whose id lies in another shard is given on before what freed it is durable.
+    NameFreedEarly,
+    /// The entry of a dropped namespace in another shard is removed before the drop is durable.
+    EntryRemovedEarly,
     /// Commits are written as they come, whosever they are.
     UnfairQueue,
     /// A filter is built before keys that came twice are made one.

@@ -28,6 +28,7 @@ use futures::channel::oneshot;
 use jdb_base::key::BATCH_COUNT_MAX;
 use jdb_base::{Class, NsId, SeqNo, key};
 use jdb_io::Disk;
+use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Event;
 use jdb_val::{Op, RecordKind};
 use std::cell::{Cell, RefCell};
@@ -77,16 +78,17 @@ pub(crate) struct Named {
 pub(crate) enum Target {
     /// Into this namespace, while its name stands.
     Is { ns: NsId, guard: Condition },
-    /// Into one that the write makes, while the name is as free as it was.
-    New { guard: Condition },
+    /// Into one that the write makes, while the name is as free as it was, once this is durable.
+    New { guard: Condition, freed_by: Option<Committed> },
 }
 
 /// What a name leads to.
 enum Entry {
     /// An id whose hidden row, read at this sequence, names it back.
     Is(NsId, SeqNo),
-    /// Nothing, as long as the entry stays as it is.
-    Free(Condition),
+    /// Nothing, as long as the entry stays as it is. When it leads to an id of another shard, that one may have lost the name
+    /// by this commit.
+    Free(Condition, Option<Committed>),
 }
 
 impl Named {
@@ -200,9 +202,9 @@ impl Catalog {
             if named.name() == name && named.known_at().is_none() {
                 match entry {
                     Entry::Is(ns, read_at) => named.set(ns, Some(read_at)),
-                    Entry::Free(guard) => {
+                    Entry::Free(guard, freed_by) => {
                         named.set(NONE, None);
-                        return Ok(Target::New { guard });
+                        return Ok(Target::New { guard, freed_by });
                     }
                 }
             }
@@ -246,14 +248,16 @@ impl Catalog {
         let done = match target {
             Target::Is { ns, guard } => {
                 let ops = moved(ops, made_for, ns, Some(&name));
-                let conditions = std::iter::once(guard).chain(condition).collect();
+                let guard = Some(guard).filter(|_| !planted(Plant::NoNameGuard));
+                let conditions = guard.into_iter().chain(condition).collect();
                 self.shards.hand_over(self.shards.of(ns), ops, durability, conditions).await
             }
             Target::New { .. } if !puts => {
                 // There is nothing that could be taken away.
                 self.shards.hand_over(self.shards.of_name(&name), Vec::new(), durability, Vec::new()).await
             }
-            Target::New { guard } => {
+            Target::New { guard, freed_by } => {
+                wait_durable(freed_by).await?;
                 let shard = self.shards.of_name(&name);
                 let ns = next_id(&self.shards, &name).await?;
                 let mut all = vec![put_op(CATALOG, &name, encoded(ns)), name_op(ns, &name)];
@@ -287,6 +291,9 @@ impl Catalog {
                 ops.push(delete_op(CATALOG, name));
             }
             let stands = vec![name_stands(ns, read_at)];
+            // Without its entry nobody finds it again should a power cut bring it back.
+            let sync = name.is_some() && !here && !planted(Plant::EntryRemovedEarly);
+            let durability = if sync { Durability::Sync } else { durability };
             let done = match self.shards.hand_over(shard, ops, durability, stands).await {
                 Err(Error::Stale) => continue,
                 done => done?,
@@ -354,13 +361,15 @@ impl Catalog {
         if old == new {
             return Ok(());
         }
+        let durability = if planted(Plant::RenameUnsynced) { Durability::Os } else { Durability::Sync };
         loop {
-            let guard = match self.look_up(&new).await? {
+            let (guard, freed_by) = match self.look_up(&new).await? {
                 Entry::Is(..) => return Err(Error::NameTaken { name: shown(&new) }),
-                Entry::Free(guard) => guard,
+                Entry::Free(guard, freed_by) => (guard, freed_by),
             };
+            wait_durable(freed_by).await?;
             let (shard, entry) = (self.shards.of_name(&new), put_op(CATALOG, &new, encoded(ns)));
-            match self.shards.hand_over(shard, vec![entry], Durability::Sync, vec![guard]).await {
+            match self.shards.hand_over(shard, vec![entry], durability, vec![guard]).await {
                 Err(Error::Stale) => {}
                 done => break drop(done?),
             }
@@ -406,22 +415,36 @@ impl Catalog {
         let key = key::engine_key(CATALOG, name);
         let view = shard.view_at(CATALOG, shard.visible.get());
         let guard = Condition { ns: CATALOG, key: key.clone(), read_at: view.seq };
-        let Some(found) = find_in(&view, &key).await? else { return Ok(Entry::Free(guard)) };
-        let Some(value) = shard.value_of(found, &key).await? else { return Ok(Entry::Free(guard)) };
+        let Some(found) = find_in(&view, &key).await? else { return Ok(Entry::Free(guard, None)) };
+        let Some(value) = shard.value_of(found, &key).await? else { return Ok(Entry::Free(guard, None)) };
         let ns = decoded(&value).ok_or_else(|| bad_entry(shard))?;
         let (read_at, back) = self.name_of(ns).await?;
-        Ok(if back.as_ref() == Some(name) { Entry::Is(ns, read_at) } else { Entry::Free(guard) })
+        if back.as_ref() == Some(name) {
+            return Ok(Entry::Is(ns, read_at));
+        }
+        let of_id = self.shards.of(ns);
+        let elsewhere = !Rc::ptr_eq(of_id, shard);
+        let freed_by = elsewhere.then(|| of_id.committed(of_id.visible.get(), of_id.inserted.get()));
+        Ok(Entry::Free(guard, freed_by))
     }
 
     /// The name that an id has, and the sequence it was read at.
     pub(crate) async fn name_of(&self, ns: NsId) -> Result<(SeqNo, Option<Bytes>)> {
         let key = key::engine_key(hidden(ns), NAME_KEY);
-        let (read_at, found) = self.shards.find(hidden(ns), &key).await?;
+        let (view, found) = self.shards.find(hidden(ns), &key).await?;
         let name = match found {
             Some(found) => self.shards.of(ns).value_of(found, &key).await?,
             None => None,
         };
-        Ok((read_at, name))
+        Ok((view.seq, name))
+    }
+}
+
+/// A name is given on when no power cut can give it back to the one that had it before.
+async fn wait_durable(freed_by: Option<Committed>) -> Result<()> {
+    match freed_by {
+        Some(committed) if !planted(Plant::NameFreedEarly) => committed.durable().await,
+        _ => Ok(()),
     }
 }
 

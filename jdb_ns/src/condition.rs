@@ -46,7 +46,7 @@ impl Manager {
         loop {
             let (target, ns) = self.target(handle).await?;
             let op = put_op(ns, key, value.clone());
-            let (read_at, found) = self.shards_of().find(ns, &op.key).await?;
+            let (view, found) = self.shards_of().find(ns, &op.key).await?;
             let found = found.filter(|found| found.payload != Payload::Tombstone);
             let seq = found.as_ref().map(|found| found.seq);
             let holds = match (expected, found) {
@@ -65,7 +65,8 @@ impl Manager {
             if !holds {
                 return Err(Error::Conflict { found: seq });
             }
-            let condition = Condition { ns, key: op.key.clone(), read_at };
+            let condition = Condition { ns, key: op.key.clone(), read_at: view.seq };
+            drop(view);
             match self.commit_if(handle, target, op, condition, durability).await {
                 Err(Error::Stale) => {}
                 done => return done,
@@ -91,7 +92,7 @@ impl Manager {
         loop {
             let (target, ns) = self.target(handle).await?;
             let engine_key = key::engine_key(ns, key);
-            let (read_at, found) = self.shards_of().find(ns, &engine_key).await?;
+            let (view, found) = self.shards_of().find(ns, &engine_key).await?;
             let old = match found {
                 None => None,
                 Some(found) => self.shard(ns).value_of(found, &engine_key).await?,
@@ -103,7 +104,8 @@ impl Manager {
                 None => return self.shards_of().commit(ns, Vec::new(), durability, Vec::new()).await,
             };
             check_ops(ns, std::slice::from_ref(&op))?;
-            let condition = Condition { ns, key: engine_key, read_at };
+            let condition = Condition { ns, key: engine_key, read_at: view.seq };
+            drop(view);
             match self.commit_if(handle, target, op, condition, durability).await {
                 Err(Error::Stale) => {}
                 done => return done,

@@ -3,8 +3,8 @@
 use crate::commit::{Committed, Condition, Durability};
 use crate::error::{Error, Result};
 use crate::read::find_in;
-use crate::shard::Shard;
-use jdb_base::{NsId, SeqNo, key};
+use crate::shard::{Shard, View};
+use jdb_base::{NsId, key};
 use jdb_lsm::Found;
 use jdb_val::{Op, RecordKind};
 use std::ops::Deref;
@@ -50,11 +50,12 @@ impl Shards {
         &self.list[index]
     }
 
-    /// The newest entry of an engine key of `ns`, and the sequence it was read at.
-    pub(crate) async fn find(&self, ns: NsId, key: &[u8]) -> Result<(SeqNo, Option<Found>)> {
+    /// The newest entry of an engine key of `ns`, and what was read. Its value stays where it is while the view is held.
+    pub(crate) async fn find(&self, ns: NsId, key: &[u8]) -> Result<(View, Option<Found>)> {
         let shard = self.of(ns);
         let view = shard.view_at(ns, shard.visible.get());
-        Ok((view.seq, find_in(&view, key).await?))
+        let found = find_in(&view, key).await?;
+        Ok((view, found))
     }
 
     /// Commits operations of one namespace as one batch, if the conditions hold when its turn comes.

@@ -5,6 +5,7 @@ pub mod damage;
 pub mod drops;
 pub mod faults;
 pub mod lives;
+pub mod names;
 pub mod order;
 pub mod recovery;
 
@@ -32,12 +33,14 @@ pub enum Kind {
     Drops,
     /// Damaged files.
     Damage,
+    /// Power cuts while names are made, changed and dropped.
+    Names,
 }
 
 impl Kind {
     /// All kinds that run on the simulated disk.
     pub const ALL: &'static [Self] =
-        &[Self::Cuts, Self::Recovery, Self::Order, Self::Faults, Self::Drops, Self::Damage];
+        &[Self::Cuts, Self::Recovery, Self::Order, Self::Faults, Self::Drops, Self::Damage, Self::Names];
 
     /// Its name on the command line.
     #[must_use]
@@ -49,6 +52,7 @@ impl Kind {
             Self::Faults => "faults",
             Self::Drops => "drops",
             Self::Damage => "damage",
+            Self::Names => "names",
         }
     }
 
@@ -62,7 +66,7 @@ impl Kind {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Cuts => "cuts",
+            Self::Cuts | Self::Names => "cuts",
             Self::Recovery => "nested cuts",
             Self::Order => "runs",
             Self::Faults => "faults",
@@ -75,7 +79,7 @@ impl Kind {
     #[must_use]
     pub const fn done(self, counts: &Counts) -> u64 {
         match self {
-            Self::Cuts => counts.cuts,
+            Self::Cuts | Self::Names => counts.cuts,
             Self::Recovery => counts.nested,
             Self::Order => counts.runs,
             Self::Faults => counts.faults_hit,
@@ -92,6 +96,7 @@ impl Kind {
             Self::Faults => faults::run(seed, settings, stop),
             Self::Drops => drops::run(seed, settings, stop),
             Self::Damage => damage::run(seed, settings, stop),
+            Self::Names => names::run(seed, settings, stop),
         }
     }
 }

@@ -8,7 +8,8 @@
 //! | [`client`], [`snapshots`], [`abandon`] | writes, reads, syncs; snapshots held over them; futures dropped too early |
 //! | [`read`] | all that a database shows, read twice |
 //! | [`machine`], [`life`] | the simulated machine, stepped; one life of a process on it |
-//! | [`campaign`] | power cuts, cuts in recovery, orders, faults, dropped futures, damaged files |
+//! | [`names`] | namespaces with names: a model, clients and lives of their own |
+//! | [`campaign`] | power cuts, cuts in recovery, orders, faults, dropped futures, damaged files, names |
 //! | [`kill9`], [`ext4`], [`wire`] | real processes killed, a real file system shut down; what a child tells its parent |
 //! | [`plants`] | planted bugs and who must find them |
 //! | [`report`] | what a campaign did |
@@ -29,6 +30,7 @@ pub mod fuzz;
 pub mod kill9;
 pub mod life;
 pub mod machine;
+pub mod names;
 pub mod observe;
 pub mod on_sim;
 pub mod oracle;

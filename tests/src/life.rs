@@ -209,7 +209,10 @@ fn look_and(image: &SimDisk, looker: &Rc<World>, closely: bool) -> Check<Content
 }
 
 /// No file is damaged, and live bytes are what the MANIFEST counts.
-async fn verify(db: &Db) -> Check {
+///
+/// # Errors
+/// Damage; an error of the engine.
+pub async fn verify(db: &Db) -> Check {
     let report = db.verify(|_| ()).await.map_err(|e| unexpected("verify", &e))?;
     match report.damage.first() {
         None => Ok(()),

@@ -35,6 +35,7 @@ const RECOVERY: (Kind, u64) = (Kind::Recovery, 20_000);
 const ORDER: (Kind, u64) = (Kind::Order, 5_000);
 const FAULTS: (Kind, u64) = (Kind::Faults, 10_000);
 const DAMAGE: (Kind, u64) = (Kind::Damage, 10_000);
+const NAMES: (Kind, u64) = (Kind::Names, 30_000);
 
 const HUNTS: &[Hunt] = &[
     hunt(Plant::NoLogSync, &[CUTS]),
@@ -92,8 +93,15 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::ForgetHomes, &[CUTS]),
     hunt(Plant::CountLiveTwice, &[CUTS, ORDER]),
     hunt(Plant::RemovePinned, &[ORDER]),
-    // The campaigns make no names; the test makes, renames and drops them with a crash at every change of the disk.
-    test(Plant::ReuseName, "tests names: an_id_that_is_given_out_twice_is_found"),
+    hunt(Plant::ReuseName, &[NAMES]),
+    hunt(Plant::RenameUnsynced, &[NAMES]),
+    hunt(Plant::NoNameGuard, &[NAMES]),
+    // It takes a write between a drop and its sync: 150,000 cuts of `names` had none, the test makes it.
+    test(
+        Plant::NameFreedEarly,
+        "tests names: a_name_is_given_on_only_when_no_power_cut_brings_back_who_had_it",
+    ),
+    hunt(Plant::EntryRemovedEarly, &[NAMES]),
     // It breaks no promise about what is read.
     test(Plant::UnfairQueue, "jdb_ns queue: who_has_nothing_waiting_goes_before_anothers_backlog"),
     // Such a filter cannot be built, or is left out because it misses a key: answers stay right, reads become more.

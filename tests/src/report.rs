@@ -68,6 +68,14 @@ counts! {
     packs,
     /// Whole namespaces dropped.
     drops,
+    /// Namespaces made for a name.
+    creations,
+    /// Namespaces made for a name that had one before.
+    creations_again,
+    /// Namespaces that got another name.
+    renames,
+    /// Renames that had to be refused.
+    renames_refused,
     /// Tables left at the end of the runs: flushes that lasted.
     flushes,
     /// Other files left or passed by at the end of the runs: rotations.

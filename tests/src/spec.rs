@@ -68,6 +68,8 @@ pub struct Spec {
     pub naps_ms: [u64; 4],
     /// Of 100 futures, this many are dropped before they are ready.
     pub abandon_percent: u64,
+    /// It works with names, whose ids are the engine's: the oracle follows nothing.
+    pub names: bool,
 }
 
 impl Spec {
@@ -107,6 +109,7 @@ impl Spec {
             read_percent: 6,
             naps_ms: [1, 3, 20, 700],
             abandon_percent: 0,
+            names: false,
             reserve_len: rng.pick(&[0, 0, 4096]),
             life_jump: rng.pick(&[1 << 24, 64, 16]),
             table_len: rng.pick(&[1, 600, 600, 2000, 1 << 20]),

@@ -333,3 +333,71 @@ fn an_id_that_is_given_out_twice_is_found() {
     plant(&[]);
     assert!(found);
 }
+
+/// A namespace whose name lies in another shard is dropped while others put into the name, with a power cut at each change.
+fn give_on_while_dropped(seed: u64) -> Result<u64, String> {
+    let sim = SimDisk::new(SimConfig { seed, latency: Latency::up_to(200), ..SimConfig::default() });
+    let open = |sim: &SimDisk| {
+        let options = options(sim, seed);
+        // Look-ups wait for nothing, so that the new namespace is written while the drop is being synced.
+        let tuning = Tuning { memtable_len: Some(16 << 10), ..options.tuning };
+        let options = Options { shards: 8, inline_max: 128, tuning, ..options };
+        async move { jdb::open(options).await.unwrap() }
+    };
+    let (opening, executor) = (open(&sim), sim.executor());
+    let going = Rc::new(Cell::new(false));
+    let goes = Rc::clone(&going);
+    executor.spawn(async move {
+        let db = opening.await;
+        // The shard of the second name has given out a number, so that the next one takes no sync.
+        let before = db.named("two").await.unwrap();
+        before.put("key", "older").await.unwrap();
+        db.drop_ns(before.id()).await.unwrap();
+        let ns = db.named("one").await.unwrap();
+        ns.put("key", "old").await.unwrap();
+        db.rename("one", "two").await.unwrap();
+        goes.set(true);
+        let put = futures::future::join_all((0..3).map(async |_| ns.put("key", "new").await.unwrap()));
+        let dropped = async { db.drop_ns(ns.id()).await.unwrap() };
+        futures::future::join(dropped, put).await;
+    });
+    let (mut cuts, mut seen) = (0, sim.changes());
+    while executor.step() == Step::Progress {
+        if sim.changes() == seen || !going.get() {
+            continue;
+        }
+        seen = sim.changes();
+        for damage in 0..4 {
+            cuts += 1;
+            let damage = seed << 32 | seen << 8 | damage;
+            let image = sim.power_cut(damage, SimConfig { seed: damage, ..SimConfig::default() });
+            let opening = open(&image);
+            let lost = image.executor().block_on(async move {
+                let db = opening.await;
+                let mut listed = db.namespaces();
+                while let Some(id) = listed.next().await.unwrap() {
+                    if db.named("two").await.unwrap().id() != id {
+                        return Some(id);
+                    }
+                }
+                None
+            });
+            if let Some(id) = lost.expect("it ends") {
+                return Err(format!("seed {seed}, change {seen}: nothing leads to {id:?}"));
+            }
+        }
+    }
+    Ok(cuts)
+}
+
+#[test]
+fn a_name_is_given_on_only_when_no_power_cut_brings_back_who_had_it() {
+    let cuts: u64 = (0..12).map(|seed| give_on_while_dropped(seed).unwrap()).sum();
+    assert!(cuts > 300, "only {cuts} cuts");
+    for rule in [Plant::NameFreedEarly, Plant::EntryRemovedEarly] {
+        plant(&[rule]);
+        let found = (0..12).any(|seed| give_on_while_dropped(seed).is_err());
+        plant(&[]);
+        assert!(found, "{rule:?}");
+    }
+}

@@ -48,6 +48,11 @@ fn damaged_files_give_right_answers_or_errors_that_name_them() {
     campaign(Kind::Damage, 8, u64::MAX, 500);
 }
 
+#[test]
+fn names_lead_to_one_namespace_each_after_power_cuts_and_kills() {
+    campaign(Kind::Names, 20, 1000, 1000);
+}
+
 fn quiet(seed: u64) -> SimConfig {
     SimConfig { seed, latency: Latency::NONE, suspend: false, ..SimConfig::default() }
 }

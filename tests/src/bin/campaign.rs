@@ -18,7 +18,8 @@ KIND      cuts      power cuts at every I/O boundary of small hot runs       (un
           faults    EIO, no space, short I/O, failed syncs at every I/O      (faults)
           drops     futures dropped at every poll                            (dropped futures)
           damage    damaged files                                            (damaged files)
-          all       these six, one after the other, with the same options
+          names     power cuts and kills while names are made, renamed, dropped      (cuts)
+          all       these seven, one after the other, with the same options
           plants    plants every bug in turn and sees that a campaign finds it
           kill9     real processes killed with SIGKILL; JDB_DRIVER=poll|io_uring chooses the driver
 

@@ -9,6 +9,7 @@ use crate::world::World;
 use jdb_io::Disk;
 use jdb_io::sim::{SimConfig, SimDisk};
 use std::ops::Range;
+use std::pin::Pin;
 use std::rc::Rc;
 
 /// What the lives of a run are like.
@@ -25,7 +26,10 @@ pub struct Shape {
 /// What is done at a boundary.
 pub type AtBoundary<'a> = &'a mut dyn FnMut(&SimDisk, &World) -> Check<Flow>;
 
-/// Runs the lives; returns the disk that the last one left, and what must be there. Ends early when `at_boundary` says so.
+/// What a life is: it gets the disk, its plan and chance of its own.
+pub type Life<'a> = &'a mut dyn FnMut(Disk, Plan, Rng) -> Pin<Box<dyn Future<Output = Check>>>;
+
+/// Runs lives of the general sort; returns the disk that the last one left, and what must be there. Ends early when `at_boundary` says so.
 ///
 /// # Errors
 /// A broken promise.
@@ -33,6 +37,23 @@ pub fn run(
     world: &Rc<World>,
     rng: &mut Rng,
     shape: &Shape,
+    at_boundary: AtBoundary<'_>,
+) -> Check<(SimDisk, After)> {
+    let mut life = |disk, plan, rng| -> Pin<Box<dyn Future<Output = Check>>> {
+        Box::pin(live(disk, Rc::clone(world), plan, rng))
+    };
+    run_as(world, rng, shape, &mut life, at_boundary)
+}
+
+/// [`run`], of lives that `live` makes.
+///
+/// # Errors
+/// A broken promise.
+pub fn run_as(
+    world: &Rc<World>,
+    rng: &mut Rng,
+    shape: &Shape,
+    live: Life<'_>,
     at_boundary: AtBoundary<'_>,
 ) -> Check<(SimDisk, After)> {
     let mut disk = SimDisk::new(SimConfig { seed: rng.next(), ..SimConfig::default() });
@@ -43,7 +64,7 @@ pub fn run(
         let plan = Plan { after, operations, sessions: rng.pick(&[1, 1, 2]) };
         let mut left = if rng.one_in(3) { u64::MAX } else { rng.within(shape.boundaries.clone()) };
         world.after_kill.set(after);
-        let main = live(Disk::sim(&disk), Rc::clone(world), plan, rng.fork());
+        let main = live(Disk::sim(&disk), plan, rng.fork());
         let ended = machine::run(&disk, world, main, &mut || {
             stopped = at_boundary(&disk, world)? == Flow::Stop;
             left -= 1;
