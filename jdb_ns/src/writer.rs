@@ -29,8 +29,8 @@ const DROPS_UNFLUSHED_MAX: usize = 4096;
 /// The writer waits for a flush while this many closed memtables wait.
 const CLOSED_COUNT_MAX: usize = 3;
 
-/// The writer waits for a sync while this many segments are unsynced: each holds a descriptor.
-const UNSYNCED_SEGMENTS_MAX: usize = 3;
+/// The writer waits for a sync while this many segments hold descriptors, because not all of them is synced.
+const HELD_SEGMENTS_MAX: usize = 3;
 
 /// Gaps between lives that are kept: each is a life that wrote something.
 const GAP_COUNT_MAX: usize = 1024;
@@ -136,9 +136,8 @@ impl Shard {
             // Nobody waits for work that fails: a full disk refuses nothing more than it does already.
             let level0 = pace::pressure(self.newest_count(), self.settings.picker.newest_count);
             let garbage = self.collection.pressure.get();
-            let may_be_more = self.may_be_unsynced(unsynced + self.front_count())
-                && self.log.unsynced_segments() < UNSYNCED_SEGMENTS_MAX;
-            if unsynced > 0 && !may_be_more {
+            let few_held = self.log.held_segments() < HELD_SEGMENTS_MAX || self.sync_error.borrow().is_some();
+            if unsynced > 0 && !self.may_be_unsynced(unsynced + self.front_count()) {
                 if self.log.synced() >= self.log.written() {
                     // Failed writes used them up: no sync can help.
                     return Room::NewLife;
@@ -149,6 +148,10 @@ impl Shard {
                 if self.sync_error.borrow().is_some() {
                     return Room::None;
                 }
+            } else if unsynced > 0 && !few_held {
+                waited = true;
+                self.want_sync();
+                self.synced.wait().await;
             } else if self.waits_for_flush() {
                 waited = true;
                 self.flushed.wait().await;

@@ -437,12 +437,11 @@ impl ValueLog {
         self.poisoned.get()
     }
 
-    /// Segments that hold something unsynced: their files are open.
+    /// Segments whose files are open for writing: from the one that the last sync ended in to the newest.
     #[must_use]
-    pub fn unsynced_segments(&self) -> usize {
+    pub fn held_segments(&self) -> usize {
         let state = self.state.borrow();
-        let unsynced = state.segments.range(state.synced.segment..);
-        unsynced.filter(|&(&number, segment)| LogPos::new(number, segment.end) > state.synced).count()
+        state.segments.range(state.synced.segment..).count()
     }
 
     /// Length in bytes at which a segment is full.
