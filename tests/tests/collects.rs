@@ -510,6 +510,39 @@ fn snapshots_scans_and_reads_under_way_see_what_they_saw() {
 }
 
 #[test]
+fn change_under_way_finds_the_value_that_it_wants_to_change() {
+    on_sim(300, |_, options| async move {
+        let db = jdb::open(options).await.unwrap();
+        put(&db, 0..200, 0).await;
+        for round in 1..4 {
+            db.collect().await.unwrap();
+            let (a, b) = (db.ns(1u64), db.ns(0u64));
+            // The index is in memory; the values are not.
+            assert!(
+                a.contains(1u64.to_be_bytes()).await.unwrap()
+                    && b.contains(3u64.to_be_bytes()).await.unwrap()
+            );
+            let mut changed = pin!(a.update(1u64.to_be_bytes(), |old| {
+                assert_eq!(old.as_deref(), Some(&value(1, 0)[..]));
+                old
+            }));
+            let (key, expected) = (3u64.to_be_bytes(), value(3, 0));
+            let mut compared = pin!(b.put_if(key, jdb::Expected::Value(&expected), &expected));
+            assert!(futures::poll!(&mut changed).is_pending() && futures::poll!(&mut compared).is_pending());
+            put(&db, (0..200).filter(|key| ![1, 3].contains(key)), round).await;
+            db.collect().await.unwrap();
+            assert!(db.stats().shards[0].retired_files > 0, "they hold what they want");
+            changed.await.unwrap();
+            compared.await.unwrap();
+        }
+        let wanted = (0..200).map(|key| (key, if [1, 3].contains(&key) { 0 } else { 3 })).collect();
+        assert_eq!(rows(&db).await, wanted);
+        check_sound(&db).await;
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
 fn file_with_a_damaged_live_value_stays_and_the_others_go() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
