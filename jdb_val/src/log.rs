@@ -441,7 +441,8 @@ impl ValueLog {
     #[must_use]
     pub fn held_segments(&self) -> usize {
         let state = self.state.borrow();
-        state.segments.range(state.synced.segment..).count()
+        let from_synced = state.segments.range(state.synced.segment..);
+        from_synced.filter(|(_, segment)| segment.file.is_some()).count()
     }
 
     /// Length in bytes at which a segment is full.
