@@ -14,14 +14,23 @@ use jdb_val::LogPos;
 
 /// A segment is as long as this part of the live bytes when something is garbage.
 const LIVE_PART: u64 = 16;
-/// But not shorter than this, and than this part of the longest.
-const LEN_MIN: u64 = 4 << 20;
-const LEN_MIN_PART: u64 = 8;
+/// But not shorter than this, and than this part of the longest: each new segment costs a file and a sync.
+const LEN_MIN: u64 = 16 << 20;
+const LEN_MIN_PART: u64 = 4;
+/// The same of an open segment that nothing is written to: from this length on it is closed.
+const IDLE_LEN_MIN: u64 = 4 << 20;
+const IDLE_LEN_MIN_PART: u64 = 16;
 /// Who asks for a collection has the open segment closed when it is longer than this part of the longest.
 const ASKED_PART: u64 = 64;
 
-/// The length at which segments are full now, in bytes.
-fn segment_len(state: &State, longest: u64, max_garbage: f64) -> u64 {
+/// Lengths in bytes: at which a segment is full now, and from which on the open one is closed when nothing is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Lens {
+    full: u64,
+    idle: u64,
+}
+
+fn lens(state: &State, longest: u64, max_garbage: f64) -> Lens {
     let replay_from = state.replay_from;
     // What lies behind the replay position is in no table: it is not known what of it is live.
     let open = if state.segments.contains_key(&replay_from.segment) { 0 } else { replay_from.offset };
@@ -31,18 +40,21 @@ fn segment_len(state: &State, longest: u64, max_garbage: f64) -> u64 {
     let live_len: u64 = state.live.values().sum();
     // Little is garbage: a tenth where three tenths may be, nearly everything where nearly everything may be.
     if len.saturating_sub(live_len) as f64 <= len as f64 * max_garbage * max_garbage {
-        return longest;
+        return Lens { full: longest, idle: longest };
     }
-    (live_len / LIVE_PART).max(LEN_MIN.min(longest / LEN_MIN_PART)).max(SEGMENT_LEN_MIN).min(longest)
+    let at_least = |len: u64, part| {
+        (live_len / LIVE_PART).max(len.min(longest / part)).max(SEGMENT_LEN_MIN).min(longest)
+    };
+    Lens { full: at_least(LEN_MIN, LEN_MIN_PART), idle: at_least(IDLE_LEN_MIN, IDLE_LEN_MIN_PART) }
 }
 
 impl Shard {
     /// Fits the length of segments to what the MANIFEST says is live.
     pub(crate) fn fit_segments(&self, state: &State) {
-        let len = segment_len(state, self.settings.segment_len, self.settings.max_garbage);
-        self.log.set_segment_len(len);
+        let lens = lens(state, self.settings.segment_len, self.settings.max_garbage);
+        self.log.set_segment_len(lens.full);
         // What has only begun with a mark is short enough.
-        if self.log.open_len() > len && self.inserted.get() != self.turned_over_at.get() {
+        if self.log.open_len() > lens.idle && self.inserted.get() != self.turned_over_at.get() {
             self.want_turn_over();
         }
     }
@@ -97,30 +109,31 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// A shard with this many MiB in sealed segments, in a pack, in the open segment, and live.
-    fn len_of(sealed: u64, pack: u64, open: u64, live: u64) -> u64 {
+    /// Of a shard with this many MiB in sealed segments, in a pack, in the open segment, and live.
+    fn lens_of(sealed: u64, pack: u64, open: u64, live: u64) -> (u64, u64) {
         let mut state = State::default();
         state.segments.insert(1, SegmentEntry { number: 1, len: sealed * MIB, ..SegmentEntry::default() });
         state.packs.insert(2, PackEntry { number: 2, len: pack * MIB, ..PackEntry::default() });
         state.live.insert(1, live * MIB);
         state.replay_from = Position { segment: 3, offset: (open * MIB / 8) as u32 };
-        segment_len(&state, 64 * MIB, 0.3) / MIB
+        let Lens { full, idle } = lens(&state, 64 * MIB, 0.3);
+        (full / MIB, idle / MIB)
     }
 
     #[test]
     fn segments_are_long_while_little_is_garbage_and_then_a_part_of_what_is_live() {
         for (files, live, want) in [
-            ((0, 0, 0), 0, 64),
-            ((100, 0, 16), 110, 64),
-            ((100, 0, 16), 104, 6),
-            ((500, 500, 64), 320, 20),
-            ((5000, 0, 0), 4000, 64),
-            ((100, 0, 0), 16, 4),
-            ((0, 0, 16), 0, 4),
-            ((0, 100, 0), 95, 64),
+            ((0, 0, 0), 0, (64, 64)),
+            ((100, 0, 16), 110, (64, 64)),
+            ((100, 0, 16), 104, (16, 6)),
+            ((500, 500, 64), 320, (20, 20)),
+            ((5000, 0, 0), 4000, (64, 64)),
+            ((100, 0, 0), 16, (16, 4)),
+            ((0, 0, 16), 0, (16, 4)),
+            ((0, 100, 0), 95, (64, 64)),
         ] {
             let (sealed, pack, open) = files;
-            assert_eq!(len_of(sealed, pack, open, live), want, "{files:?} MiB, {live} live");
+            assert_eq!(lens_of(sealed, pack, open, live), want, "{files:?} MiB, {live} live");
         }
     }
 }
