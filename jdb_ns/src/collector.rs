@@ -270,6 +270,7 @@ impl Shard {
     async fn collect_one(&self, finished: &mut Option<Collected>) -> Result<()> {
         let gate = Rc::clone(&self.gate);
         let Some(_place) = gate.pass(|| self.is_over()).await else { return Ok(()) };
+        let _closed = self.writer.close_here();
         if finished.is_none() {
             // The moment may have come later than the wish.
             let Some(victims) = self.next_victims().await else { return Ok(()) };

@@ -3,8 +3,9 @@
 //! A commit that finds the writer idle need not wake the writer's task and wait until the executor has come round: it polls the
 //! writer itself, which nearly always writes, inserts and answers without suspending. What does suspend goes on in the writer's
 //! task, whose waker the poll uses. So that a caller which commits without end leaves the others their turn, only so much is done this
-//! way, in all shards together, before the writer's task is woken again as if this did not exist; and a writer that finds several commits
-//! waiting goes on in its own place, where they become one write.
+//! way, in all shards together, before the writer's task is woken again as if this did not exist. A writer that finds several commits
+//! waiting goes on in its own place, where they become one write. And while a collection is under way nothing is done here: it waits for
+//! one read after the other, each time for all that the foreground does between two turns, and the bound of the garbage depends on it.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -19,20 +20,35 @@ const COMMIT_COST: usize = 3 << 10;
 
 /// What callers may still write in their own place, in all shards of a database.
 #[derive(Debug)]
-pub(crate) struct Allowance(Cell<usize>);
+pub(crate) struct Allowance {
+    left: Cell<usize>,
+    /// Those that want nothing to be written this way.
+    closed: Cell<usize>,
+}
 
 impl Default for Allowance {
     fn default() -> Self {
-        Self(Cell::new(ALLOWANCE))
+        Self { left: Cell::new(ALLOWANCE), closed: Cell::new(0) }
     }
 }
 
 impl Allowance {
     /// Takes what a commit of `len` bytes needs, if it is left.
     fn take(&self, len: usize) -> bool {
-        let left = self.0.get().checked_sub(len.saturating_add(COMMIT_COST));
-        self.0.set(left.unwrap_or(self.0.get()));
+        let left = self.left.get().checked_sub(len.saturating_add(COMMIT_COST));
+        let left = left.filter(|_| self.closed.get() == 0);
+        self.left.set(left.unwrap_or(self.left.get()));
         left.is_some()
+    }
+}
+
+/// Nothing is polled in a caller's place while this is held.
+#[derive(Debug)]
+pub(crate) struct Closed(Rc<Allowance>);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.0.closed.set(self.0.closed.get() - 1);
     }
 }
 
@@ -65,7 +81,7 @@ impl Inline {
         *self.future.borrow_mut() = Some(Box::pin(future));
         let end = End(self);
         poll_fn(|cx| {
-            self.allowance.0.set(ALLOWANCE);
+            self.allowance.left.set(ALLOWANCE);
             let mut waker = self.waker.borrow_mut();
             if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 *waker = Some(cx.waker().clone());
@@ -75,6 +91,12 @@ impl Inline {
         })
         .await;
         drop(end);
+    }
+
+    /// Has nothing polled in callers' places, in any shard, until what this returns is dropped.
+    pub(crate) fn close_here(&self) -> Closed {
+        self.allowance.closed.set(self.allowance.closed.get() + 1);
+        Closed(self.allowance.clone())
     }
 
     /// Polls the future for a commit of `len` bytes if the allowance is large enough; `false` if nothing was done.
@@ -164,6 +186,9 @@ mod tests {
         let polls = (0..100).take_while(|_| inline.poll_here(1 << 10)).count();
         assert_eq!(polls, ALLOWANCE / (COMMIT_COST + (1 << 10)));
         assert!(task.as_mut().poll(&mut cx).is_pending());
+        let closed = [inline.close_here(), inline.close_here()];
+        assert!(!inline.poll_here(1 << 10));
+        drop(closed);
         assert!(inline.poll_here(1 << 10));
     }
 
