@@ -163,6 +163,7 @@ impl Shard {
     async fn compact_one(self: &Rc<Self>, finished: &mut Option<Finished>, patient: bool) -> Result<()> {
         let gate = Rc::clone(&self.gate);
         let Some(_place) = gate.pass(|| self.is_over()).await else { return Ok(()) };
+        let _closed = self.writer.close_here();
         if finished.is_none() {
             // The moment may have come later than the wish.
             let Some(due) = self.due(patient) else { return Ok(()) };

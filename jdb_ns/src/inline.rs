@@ -4,8 +4,9 @@
 //! writer itself, which nearly always writes, inserts and answers without suspending. What does suspend goes on in the writer's
 //! task, whose waker the poll uses. So that a caller which commits without end leaves the others their turn, only so much is done this
 //! way, in all shards together, before the writer's task is woken again as if this did not exist. A writer that finds several commits
-//! waiting goes on in its own place, where they become one write. And while a collection is under way nothing is done here: it waits for
-//! one read after the other, each time for all that the foreground does between two turns, and the bound of the garbage depends on it.
+//! waiting goes on in its own place, where they become one write. And while a compaction or a collection is under way nothing is done
+//! here: it waits for one read after the other, each time for all that the foreground does between two turns, and the bound of the
+//! garbage depends on it.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
