@@ -253,12 +253,7 @@ impl Shard {
                         self.inserted.set(appended.end);
                         task::yield_now().await;
                     }
-                    let begun = appended.end.segment != self.inserted.get().segment;
                     self.insert(&done, &appended);
-                    if begun && self.log.held_segments() > 1 {
-                        // Early, so that nobody has to wait for it.
-                        self.want_sync();
-                    }
                     self.answer(done, &appended);
                 }
                 Err(error) => {
