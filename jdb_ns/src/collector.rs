@@ -230,9 +230,12 @@ impl Shard {
         tight: bool,
         due: impl Fn() -> Option<Victims>,
     ) -> Option<Victims> {
+        // Every second time what is due goes before what is gathered: under sustained writes something always is.
+        let due_first = self.collection.counts.get().collections.is_multiple_of(2);
+        let due = || due_first.then(&due).flatten();
         while let Some(Asked { stage, below }) = self.collection.asked.get() {
             let limits = Limits { max_garbage: GARBAGE_ASKED, below, tight };
-            // Garbage that is due goes first, and where there is hardly room nothing is gathered.
+            // Where there is hardly room nothing is gathered.
             let (victims, next) = match stage {
                 Stage::Garbage => {
                     (files.choose(limits), (!tight).then_some(Asked { stage: Stage::Segments, below }))

@@ -363,6 +363,11 @@ impl Shard {
         let target = self.inserted.get();
         *self.flush_error.borrow_mut() = None;
         self.flush_due.notify();
+        self.wait_flushed(target).await
+    }
+
+    /// Waits until replay starts at `target` or later.
+    pub(crate) async fn wait_flushed(&self, target: LogPos) -> Result<()> {
         loop {
             if self.closed.borrow().front().is_none_or(|closed| closed.end > target) {
                 return Ok(());

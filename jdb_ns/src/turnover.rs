@@ -96,7 +96,16 @@ impl Shard {
         if len > self.settings.segment_len / ASKED_PART && self.active.get().log_len == 0 {
             self.start_life_with_room().await?;
             self.want_turn_over();
-            self.settle_flushes().await?;
+            while self.turn_over_due.get() {
+                self.check_writable()?;
+                if self.active.get().log_len > 0 {
+                    // Others write: it is their commits that will close it, and nobody waits for that.
+                    self.turn_over_due.set(false);
+                    return Ok(());
+                }
+                self.flushed.wait().await;
+            }
+            self.wait_flushed(self.turned_over_at.get()).await?;
         }
         Ok(())
     }
