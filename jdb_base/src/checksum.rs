@@ -26,6 +26,11 @@ impl Seed {
     }
 }
 
+/// Below this many bytes the CPU's instructions are not used, and what crc32fast does instead goes byte by byte through up to 63 of them:
+/// 120 bytes take 181 ns there, 63 with 16 tables, and 54 bytes 132 and 33.
+const SHORT: usize = 128;
+static TABLES: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
+
 /// CRC-32 (IEEE) of `parts`, one after the other, starting from `start`.
 #[must_use]
 pub fn crc32(start: u32, parts: &[&[u8]]) -> u32 {
@@ -41,11 +46,6 @@ pub fn crc32(start: u32, parts: &[&[u8]]) -> u32 {
         }
     })
 }
-
-/// Below this many bytes the CPU's instructions are not used, and what crc32fast does instead goes byte by byte through up to 63 of them:
-/// 120 bytes take 181 ns there, 63 with 16 tables, and 54 bytes 132 and 33.
-const SHORT: usize = 128;
-static TABLES: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
 
 #[cfg(test)]
 mod tests {

@@ -122,6 +122,8 @@ plants! {
     CountLiveTwice,
     /// Collected files are removed although a read that began before may still want them.
     RemovePinned,
+    /// The replay position moves behind a mark although something before it is in no table.
+    TurnOverUnflushed,
     /// Ids of names are given out without being set aside in the MANIFEST.
     ReuseName,
     /// The new entry of a rename is not synced before the hidden row that makes it count.

@@ -7,6 +7,7 @@
 //! | `writer`, `syncer`, `flusher`, `compactor`, `collector` | the five tasks of a shard |
 //! | `pack`, `victims`, `survivors`, `merge` | where the values of collected segments are; which files are collected; which of their records are live; these and the rows of older packs in one order |
 //! | `turnover` | how long segments are, and when the open one is closed early |
+//! | `settle` | waiting for what works in the background |
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
 //! | [`backup`], [`verify`], [`salvage`] | a second database of the same files; everything checked; what is sound copied out |
 //! | `queue` | the commits that wait, so that no namespace holds up the others |
@@ -62,6 +63,7 @@ mod reserve;
 mod retire;
 pub mod salvage;
 pub mod scan;
+mod settle;
 mod shard;
 mod shards;
 pub mod stats;

@@ -8,9 +8,11 @@
 use crate::error::{Error, Result};
 use crate::manager::SEGMENT_LEN_MIN;
 use crate::manifest::State;
-use crate::shard::{Life, Shard};
+use crate::shard::{ClosedMemtable, Life, Shard};
 use jdb_base::SeqNo;
+use jdb_io::plant::{Plant, planted};
 use jdb_val::LogPos;
+use std::rc::Rc;
 
 /// A segment is as long as this part of the live bytes when something is garbage.
 const LIVE_PART: u64 = 16;
@@ -69,7 +71,8 @@ impl Shard {
     pub(crate) async fn turn_over(&self) {
         let room = self.log.unsynced_span() + 1 < self.settings.life_jump;
         let started = matches!(self.life.get(), Life::Started);
-        if self.active.get().log_len == 0 && started && room && !self.closing.get() {
+        let unwritten = self.active.get().log_len == 0 || planted(Plant::TurnOverUnflushed);
+        if unwritten && started && room && !self.closing.get() {
             match self.log.turn_over(&mut || self.take_number()).await {
                 // What was written before the mark was inserted in the step in which its write ended.
                 Ok(mark) => self.turned_over(mark.end, mark.placed.last().map(|placed| placed.seq)),
@@ -85,8 +88,13 @@ impl Shard {
         self.inserted.set(end);
         self.turned_over_at.set(end);
         // Something may have been written before the mark: then the next flush goes that far.
+        let log_seq = mark.unwrap_or(self.visible.get());
         if self.active.get().log_len == 0 {
-            self.close_at(end, mark.unwrap_or(self.visible.get()));
+            self.close_at(end, log_seq);
+        } else if planted(Plant::TurnOverUnflushed) {
+            let (memtable, last_seq) = (Rc::default(), self.visible.get());
+            let closed = ClosedMemtable { memtable, memory_len: 0, end, last_seq, log_seq };
+            self.closed.borrow_mut().push_back(closed);
         }
     }
 
@@ -97,7 +105,7 @@ impl Shard {
             self.start_life_with_room().await?;
             self.want_turn_over();
             while self.turn_over_due.get() {
-                self.check_writable()?;
+                self.check_flushing()?;
                 if self.active.get().log_len > 0 {
                     // Others write: it is their commits that will close it, and nobody waits for that.
                     self.turn_over_due.set(false);

@@ -93,6 +93,7 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::ForgetHomes, &[CUTS]),
     hunt(Plant::CountLiveTwice, &[CUTS, ORDER]),
     hunt(Plant::RemovePinned, &[ORDER]),
+    hunt(Plant::TurnOverUnflushed, &[CUTS]),
     hunt(Plant::ReuseName, &[NAMES]),
     hunt(Plant::RenameUnsynced, &[NAMES]),
     hunt(Plant::NoNameGuard, &[NAMES]),

@@ -1,6 +1,7 @@
 //! One namespace that imports, or reads without end, does not hold up the others.
 
 use futures::future::{join, join_all};
+use jdb::{Db, RuntimeConfig};
 use std::cell::Cell;
 use std::future::IntoFuture;
 use tests::on_sim::on_sim;
@@ -54,5 +55,58 @@ fn who_reads_from_memory_lets_others_have_the_thread() {
         };
         join(reads, others).await;
         assert!(turns.get() >= 20_000 / 1024 + 20_000 / 256, "{} turns", turns.get());
+    });
+}
+
+/// Runs `test` on a database of a real disk: there a write does not suspend.
+fn on_disk(test: impl AsyncFnOnce(&Db)) {
+    let dir = tempfile::tempdir().unwrap();
+    jdb::runtime(&RuntimeConfig::default()).unwrap().block_on(async {
+        let db = jdb::open(dir.path().join("db")).await.unwrap();
+        test(&db).await;
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn commits_that_come_together_are_written_together() {
+    on_disk(async |db| {
+        for round in 0..10u32 {
+            join_all(
+                (0..100u32).map(|i| db.ns(1u64).put(i.to_be_bytes(), round.to_be_bytes()).into_future()),
+            )
+            .await;
+        }
+        let groups: u64 = db.stats().shards.iter().map(|shard| shard.groups).sum();
+        // The first of the first round are alone, before it shows that others come with them.
+        assert!(groups < 60, "{groups} writes for 1000 commits");
+    });
+}
+
+#[test]
+fn who_puts_without_end_lets_others_have_the_thread() {
+    on_disk(async |db| {
+        let (over, done) = (Cell::new(false), Cell::new(0));
+        let most = Cell::new(0);
+        // The first commit of a shard waits for the disk.
+        db.put_many((0..100u64).map(|id| (id, "key", "value"))).await.unwrap();
+        let puts = async {
+            for i in 0..2000u32 {
+                db.ns(u64::from(i % 8)).put(i.to_be_bytes(), [7; 1024]).await.unwrap();
+                done.set(done.get() + 1);
+            }
+            over.set(true);
+        };
+        let others = async {
+            let mut before = 0;
+            while !over.get() {
+                most.set(most.get().max(done.get() - before));
+                before = done.get();
+                jdb_io::task::yield_now().await;
+            }
+        };
+        join(puts, others).await;
+        // 64 KiB are written between two turns, a commit counted with 3 KiB beside its bytes; the last one woke the writer's task.
+        assert!((2..=17).contains(&most.get()), "{} puts between two turns", most.get());
     });
 }
