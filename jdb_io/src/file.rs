@@ -112,6 +112,14 @@ impl File {
         on!(self, f => f.len().await)
     }
 
+    /// How many names the file has; `None` where that cannot be known.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn link_count(&self) -> Result<Option<u64>> {
+        on!(self, f => f.link_count().await)
+    }
+
     /// Cuts or lengthens (with zeros) the file.
     ///
     /// # Errors

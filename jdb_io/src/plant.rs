@@ -122,6 +122,10 @@ plants! {
     CountLiveTwice,
     /// Collected files are removed although a read that began before may still want them.
     RemovePinned,
+    /// A segment is written over a file that has another name too.
+    RecycleLinked,
+    /// The name of a segment that is written over an old file is taken to be durable at once.
+    RecycledNameUnsynced,
     /// The replay position moves behind a mark although something before it is in no table.
     TurnOverUnflushed,
     /// Ids of names are given out without being set aside in the MANIFEST.

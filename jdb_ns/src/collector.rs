@@ -178,7 +178,7 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         let result = shard.collect_one(&mut finished).await;
         let no_space = result.as_ref().is_err_and(Error::is_no_space);
         shard.collection.tight.set(no_space);
-        if no_space && shard.reserve.give_up().await {
+        if no_space && shard.make_room().await {
             continue;
         }
         if result.is_ok() {
@@ -453,9 +453,12 @@ impl Shard {
                 return;
             }
             let Some(retired) = self.collection.retired.borrow_mut().pop_front() else { return };
+            let recycles = self.sync_commits.replace(false);
             for number in retired.segments {
                 self.log.forget(number);
-                drop(self.disk.remove(&self.log.path(number)).await);
+                if !(recycles && self.log.recycle(number).await) {
+                    drop(self.disk.remove(&self.log.path(number)).await);
+                }
             }
             for number in retired.packs {
                 let path = FileName::Pack(number).path(&self.dir);

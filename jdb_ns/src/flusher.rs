@@ -49,7 +49,7 @@ pub(crate) async fn run(shard: Rc<Shard>) {
                 shard.want_compaction();
                 shard.reserve.restore().await;
             }
-            Err(error) if error.is_no_space() && shard.reserve.give_up().await => {}
+            Err(error) if error.is_no_space() && shard.make_room().await => {}
             Err(error) => {
                 *shard.flush_error.borrow_mut() = Some(error);
                 shard.account.tell_all();

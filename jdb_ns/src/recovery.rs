@@ -190,6 +190,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         sync_wanted: Cell::new(false),
         sync_error: RefCell::new(None),
         mark_due: Cell::new(false),
+        sync_commits: Cell::new(false),
         sync_due: Event::new(),
         synced: Event::new(),
         active: Cell::new(ActiveMemtable::default()),

@@ -130,6 +130,8 @@ pub(crate) struct Shard {
     pub(crate) sync_error: RefCell<Option<Error>>,
     /// The last sync is not followed by a mark yet.
     pub(crate) mark_due: Cell<bool>,
+    /// Somebody waited for a sync since files were last collected: syncs are worth a file to be written over.
+    pub(crate) sync_commits: Cell<bool>,
     /// A sync is wanted, or there is something to sync.
     pub(crate) sync_due: Event,
     /// A sync is over, or the shard stopped writing.
@@ -375,6 +377,7 @@ impl Shard {
             drop(self.note_synced().await);
             drop(self.log.mark().await);
             self.log.seal_now().await;
+            self.log.drop_spare().await;
         }
         self.stop();
         while self.tasks.get() > 0 {

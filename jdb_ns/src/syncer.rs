@@ -95,6 +95,7 @@ impl Shard {
         let waiting = std::mem::take(&mut *self.unsynced.borrow_mut());
         let (reached, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|u| u.end <= end);
         self.unsynced.borrow_mut().extend(rest);
+        self.sync_commits.set(self.sync_commits.get() || !reached.is_empty());
         if !self.unsynced.borrow().is_empty() {
             self.want_sync();
         }

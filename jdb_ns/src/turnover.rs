@@ -73,6 +73,8 @@ impl Shard {
         let started = matches!(self.life.get(), Life::Started);
         let unwritten = self.active.get().log_len == 0 || planted(Plant::TurnOverUnflushed);
         if unwritten && started && room && !self.closing.get() {
+            // It would hold the room that this is for.
+            self.log.drop_spare().await;
             match self.log.turn_over(&mut || self.take_number()).await {
                 // What was written before the mark was inserted in the step in which its write ended.
                 Ok(mark) => self.turned_over(mark.end, mark.placed.last().map(|placed| placed.seq)),

@@ -258,6 +258,9 @@ impl Shard {
                 }
                 Err(error) => {
                     let error = Error::from(error);
+                    if error.is_no_space() && self.log.drop_spare().await {
+                        continue;
+                    }
                     if error.is_no_space() && self.reserve.give_up().await {
                         // What only takes away gets the room that was kept for it.
                         group = fail_puts(group, &error);
@@ -286,9 +289,15 @@ impl Shard {
     /// [`Shard::start_life`], with the room that is kept for a full disk.
     pub(crate) async fn start_life_with_room(&self) -> Result<()> {
         match self.start_life().await {
-            Err(error) if error.is_no_space() && self.reserve.give_up().await => self.start_life().await,
+            Err(error) if error.is_no_space() && self.make_room().await => self.start_life().await,
             started => started,
         }
+    }
+
+    /// Gives up what is kept for a full disk: the file that the next segment would be written over, then the reserve. `false`:
+    /// there was nothing left to give.
+    pub(crate) async fn make_room(&self) -> bool {
+        self.log.drop_spare().await || self.reserve.give_up().await
     }
 
     /// Puts written commits into the memtable and makes them visible, all at once.

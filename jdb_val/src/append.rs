@@ -12,6 +12,7 @@ use crate::log::{Segment, ValueLog};
 use crate::pos::{LogPos, base_distance, synced_back};
 use crate::reader::STEP_LEN;
 use crate::record::{Fields, Op, RecordKind, encode, encode_header, record_len};
+use crate::recycle::fill_block;
 use crate::segment::{SegmentHeader, segment_seed};
 use jdb_base::checksum::{Seed, crc32};
 use jdb_base::key::{BATCH_COUNT_MAX, VALUE_LEN_MAX};
@@ -38,6 +39,8 @@ pub(crate) struct Active {
     pub(crate) records: u32,
     /// Length in bytes that its file has been given ahead of the records; 0 for none.
     pub(crate) file_len: u64,
+    /// Up to here the file holds bytes of a segment that was collected; 0 for a file of its own.
+    pub(crate) recycled_len: u64,
 }
 
 /// Where an operation went.
@@ -62,7 +65,7 @@ pub struct Appended {
 
 /// A write from its plan to its end, whatever that is: dropped before [`UnderWay::done`], it leaves the log as if it had
 /// never begun.
-struct UnderWay<'a> {
+pub(crate) struct UnderWay<'a> {
     log: &'a ValueLog,
     number: u32,
     is_new: bool,
@@ -70,12 +73,12 @@ struct UnderWay<'a> {
 }
 
 impl<'a> UnderWay<'a> {
-    fn begin(log: &'a ValueLog, number: u32, is_new: bool) -> Self {
+    pub(crate) fn begin(log: &'a ValueLog, number: u32, is_new: bool) -> Self {
         log.state.borrow_mut().writing_to = (!is_new).then_some(number);
         Self { log, number, is_new, done: false }
     }
 
-    fn done(mut self) {
+    pub(crate) fn done(mut self) {
         self.done = true;
     }
 }
@@ -243,10 +246,18 @@ impl ValueLog {
                         // Nothing names this segment's end: what fits may still go there.
                         self.state.borrow_mut().active = before;
                     })?;
-                    let opened = self.disk.open(&self.path(number), Mode::CreateNew).await;
-                    let file = opened.inspect_err(|_| self.state.borrow_mut().stats.writes_failed += 1)?;
-                    let active = Active { number, offset: FIRST_RECORD, records: 0, file_len: 0 };
-                    (UnderWay::begin(self, number, true), active, Some(header), Some(file))
+                    let (under_way, file, recycled_len) = match self.reuse(number).await {
+                        Some(reused) => reused,
+                        None => {
+                            let opened = self.disk.open(&self.path(number), Mode::CreateNew).await;
+                            let file =
+                                opened.inspect_err(|_| self.state.borrow_mut().stats.writes_failed += 1)?;
+                            (UnderWay::begin(self, number, true), file, 0)
+                        }
+                    };
+                    let (offset, file_len) = (FIRST_RECORD, recycled_len);
+                    let active = Active { number, offset, records: 0, file_len, recycled_len };
+                    (under_way, active, Some(header), Some(file))
                 }
             };
         if header.is_some() {
@@ -328,6 +339,7 @@ impl ValueLog {
         let filled_len = buffer.len() as u64;
         self.tell_observer(batches.iter().take(taken), &placed);
         active.file_len = self.lengthen(&file, active.file_len, file_offset + filled_len).await;
+        fill_block(&mut buffer, file_offset, active.recycled_len);
         let (result, buffer) = file.write_at(file_offset, buffer).await;
         // Another shard may have put one back meanwhile.
         let kept = self.config.buffer.borrow().capacity();
@@ -365,7 +377,7 @@ impl ValueLog {
                 seq_max: last,
                 file: Some(file),
                 read_from: Held::new(&self.config.handles),
-                named: false,
+                named: active.recycled_len > 0 && planted(Plant::RecycledNameUnsynced),
             };
             state.segments.insert(header.number, segment);
         } else if let Some(segment) = state.segments.get_mut(&active.number) {

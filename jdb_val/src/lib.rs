@@ -37,14 +37,16 @@
 //! | `replay`, `proof` | where the log ends; whether that is a torn tail or damage |
 //! | `tail` | what was recovered is made durable |
 //! | [`log`], [`append`], `sync`, `handles` | the open log: state, writing, durability, values by pointer |
+//! | `recycle` | a new segment over the file of one that was collected |
 //! | `many`, `check` | many values at once; a whole segment verified |
 //! | `footer_file`, [`dump`] | footers in their files; a segment in words |
 //!
 //! What is absent on purpose: no index (the tree's), no collection (the shard's), no namespaces beyond the first bytes of
 //! a key, no repair in place: nothing in the log is ever changed or cut, a later header leaves out what shall not exist.
 //!
-//! The caller makes three promises: a segment's number is larger than every number in the directory and the MANIFEST; a
-//! life's first sequence is durable before [`ValueLog::start_life`]; a checkpoint lies at or before [`ValueLog::synced`].
+//! The caller makes four promises: a segment's number is larger than every number in the directory and the MANIFEST; a
+//! life's first sequence is durable before [`ValueLog::start_life`]; a checkpoint lies at or before [`ValueLog::synced`]; a file
+//! that is given to [`ValueLog::recycle`] is wanted by nobody, after a crash neither.
 
 pub mod append;
 mod check;
@@ -63,6 +65,7 @@ pub mod pos;
 mod proof;
 mod reader;
 pub mod record;
+mod recycle;
 mod replay;
 pub mod segment;
 mod sync;

@@ -169,6 +169,8 @@ pub struct LogStats {
     pub len: u64,
     /// Segments begun.
     pub segments_begun: u64,
+    /// Of these, the ones that were written over the file of a collected one.
+    pub segments_recycled: u64,
     /// Records appended, marks included.
     pub records: u64,
     /// Bytes appended, headers and padding included.
@@ -225,6 +227,8 @@ pub(crate) struct State {
     pub(crate) writing_to: Option<u32>,
     /// New segments whose write was given up: dead files, to be removed by the next append.
     pub(crate) given_up: Vec<u32>,
+    /// A segment that is none any more, whose file the next one is written over.
+    pub(crate) spare: Option<u32>,
     /// The last record is a mark.
     pub(crate) marked: bool,
     /// Length in bytes at which a segment is full now.
@@ -327,10 +331,14 @@ impl ValueLog {
             });
         }
         let links = segments.iter().map(|(&number, segment)| (number, segment.pred)).collect();
-        let active =
-            (planted(Plant::AppendToOldSegment) && segments.contains_key(&found.end.segment)).then_some(
-                Active { number: found.end.segment, offset: found.end.offset, records: 1, file_len: 0 },
-            );
+        let active = (planted(Plant::AppendToOldSegment) && segments.contains_key(&found.end.segment))
+            .then_some(Active {
+                number: found.end.segment,
+                offset: found.end.offset,
+                records: 1,
+                file_len: 0,
+                recycled_len: 0,
+            });
         let state = State {
             segments,
             links,
@@ -345,6 +353,7 @@ impl ValueLog {
             seq_floor: found.last_seq,
             writing_to: None,
             given_up: Vec::new(),
+            spare: None,
             marked: false,
             segment_len: config.segment_len,
             seal_behind: false,
@@ -456,10 +465,11 @@ impl ValueLog {
         self.state.borrow_mut().segment_len = len.min(self.config.segment_len);
     }
 
-    /// Bytes of the open segment; 0 when none is open.
+    /// Bytes that the open segment takes on the disk, those of a recycled file behind its records too; 0 when none is open.
     #[must_use]
     pub fn open_len(&self) -> u64 {
-        self.state.borrow().active.map_or(0, |active| LogPos::new(0, active.offset).byte_offset())
+        let active = self.state.borrow().active;
+        active.map_or(0, |active| LogPos::new(0, active.offset).byte_offset().max(active.recycled_len))
     }
 
     /// All segments that the log knows, sealed ones included, by number.

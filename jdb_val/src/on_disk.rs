@@ -7,5 +7,6 @@ mod damage;
 mod faults;
 mod harness;
 mod many;
+mod recycled;
 mod span;
 mod tail;

@@ -92,6 +92,11 @@ impl RealFile {
         self.file.metadata().map(|meta| meta.len()).map_err(|error| self.error("len", error))
     }
 
+    pub(crate) async fn link_count(&self) -> Result<Option<u64>> {
+        let meta = self.file.metadata().map_err(|error| self.error("count the names of", error))?;
+        Ok(sys::link_count(&meta))
+    }
+
     pub(crate) async fn set_len(&self, len: u64) -> Result<()> {
         let result = self.flight.run(buffer::set_len(self.file.clone(), len)).await;
         result.map_err(|error| self.error("set_len", error))

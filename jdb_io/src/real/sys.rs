@@ -85,6 +85,18 @@ pub(crate) fn expect_random(_: &File) -> bool {
     false
 }
 
+/// How many names a file has.
+#[cfg(unix)]
+pub(crate) fn link_count(meta: &std::fs::Metadata) -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::nlink(meta))
+}
+
+/// Not told here.
+#[cfg(not(unix))]
+pub(crate) fn link_count(_: &std::fs::Metadata) -> Option<u64> {
+    None
+}
+
 /// Writes a part of `data` at `offset`.
 #[cfg(unix)]
 pub(crate) fn write(file: &File, offset: u64, data: &[u8]) -> io::Result<usize> {

@@ -106,6 +106,10 @@ impl SimFile {
         }
     }
 
+    pub(crate) async fn link_count(&self) -> Result<Option<u64>> {
+        Ok(Some(self.node.links.get().into()))
+    }
+
     pub(crate) async fn set_len(&self, len: u64) -> Result<()> {
         self.may_write("set length of")?;
         self.run("set length of", Action::SetLen(Rc::clone(&self.node), len)).await.map(drop)

@@ -51,6 +51,8 @@ struct World {
     problem: Option<String>,
     opened: bool,
     poisoned: bool,
+    /// A value is being read: no file of the log is given up.
+    reading: bool,
     /// A sync will fail in this life, and take what was not synced with it.
     sync_fails: bool,
     counts: Counts,
@@ -69,6 +71,7 @@ struct Counts {
     segments: u64,
     failed: u64,
     poisoned: u64,
+    recycled: u64,
 }
 
 type Shared = Rc<RefCell<World>>;
@@ -192,6 +195,7 @@ async fn work(log: Rc<ValueLog>, world: Shared, number: Rc<RefCell<u32>>, mut ch
             0 => flush(&log, &world, &mut chance),
             1 => log.seal(),
             2 => drop(log.mark().await),
+            3 => collect(&log, &world).await,
             _ => {
                 let batches: Vec<Vec<Op>> = (0..1 + chance.below(4)).map(|_| batch(&mut chance)).collect();
                 if !append_all(&log, &world, &number, batches).await {
@@ -298,6 +302,23 @@ fn flush(log: &ValueLog, world: &Shared, chance: &mut Chance) {
     world.counts.flushes += 1;
 }
 
+/// The values of the oldest segment below the replay position are wanted no more, as if a collection had moved them; its file is
+/// for the next segment.
+async fn collect(log: &ValueLog, world: &Shared) {
+    let number = {
+        let mut world = world.borrow_mut();
+        let replay_from = world.checkpoint.replay_from.segment;
+        let oldest = world.checkpoint.sealed.keys().next().copied();
+        let Some(number) = oldest.filter(|&number| number < replay_from && !world.reading) else { return };
+        world.checkpoint.sealed.remove(&number);
+        let gone = |commit: &Commit| commit.end.is_some_and(|end| end.segment == number);
+        world.hist.iter_mut().filter(|commit| gone(commit)).for_each(|commit| commit.end = None);
+        number
+    };
+    log.forget(number);
+    log.recycle(number).await;
+}
+
 async fn sync(disk: Disk, log: Rc<ValueLog>, world: Shared, mut chance: Chance) {
     loop {
         disk.sleep(std::time::Duration::from_micros(chance.below(400))).await;
@@ -332,6 +353,7 @@ async fn read(disk: Disk, log: Rc<ValueLog>, world: Shared, mut chance: Chance) 
             }
             able[chance.below(able.len() as u64) as usize].clone()
         };
+        world.borrow_mut().reading = true;
         let end = picked.end.expect("filtered");
         let lens: u64 = picked.ops.iter().map(|op| crate::record::record_len(op.2.len(), op.3.len())).sum();
         let mut offset = end.offset - (lens / 8) as u32;
@@ -348,6 +370,7 @@ async fn read(disk: Disk, log: Rc<ValueLog>, world: Shared, mut chance: Chance) 
                 Err(error) => problem(&world, format!("value of {number}: {error}")),
             }
         }
+        world.borrow_mut().reading = false;
     }
 }
 
@@ -361,6 +384,7 @@ fn campaign(seed: u64, total: &mut Counts) -> Option<String> {
         let executor = disk.executor();
         world.borrow_mut().opened = false;
         world.borrow_mut().poisoned = false;
+        world.borrow_mut().reading = false;
         if round > 0 && chance.below(4) == 0 {
             let kind = if chance.below(2) == 0 { FaultKind::Eio } else { FaultKind::Enospc };
             let at = At::NthOf(
@@ -416,6 +440,7 @@ fn campaign(seed: u64, total: &mut Counts) -> Option<String> {
         }
         if let Some(log) = world.log.take() {
             world.counts.segments += log.stats().segments_begun;
+            world.counts.recycled += log.stats().segments_recycled;
         }
     }
     let counts = world.borrow().counts;
@@ -431,6 +456,7 @@ fn campaign(seed: u64, total: &mut Counts) -> Option<String> {
         (&mut total.segments, counts.segments),
         (&mut total.failed, counts.failed),
         (&mut total.poisoned, counts.poisoned),
+        (&mut total.recycled, counts.recycled),
     ] {
         *sum += one;
     }
@@ -449,6 +475,7 @@ fn after_any_crash_the_log_is_a_prefix_with_everything_synced() {
     }
     println!("{total:?}");
     assert!(total.cuts > seeds && total.kills > seeds / 2 && total.cuts_in_recovery > seeds / 10);
+    assert!(total.recycled > seeds);
     assert!(
         total.lost > seeds && total.replayed > seeds && total.flushes > seeds && total.failed > seeds / 20
     );
@@ -470,6 +497,7 @@ fn every_planted_bug_is_noticed() {
         Plant::AnyRecordProves,
         Plant::AppendAfterFailedWrite,
         Plant::RetryFailedSync,
+        Plant::RecycledNameUnsynced,
     ] {
         plant(&[bug]);
         let found = (0..400).find_map(|seed| campaign(seed, &mut Counts::default()).map(|what| (seed, what)));
