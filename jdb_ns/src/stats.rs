@@ -152,7 +152,9 @@ pub struct ShardStats {
     pub table_len: u64,
     /// Segments of the value log.
     pub segments: u64,
-    /// Bytes of these segments and of packs.
+    /// Segments that were written over the file of a collected one.
+    pub segments_recycled: u64,
+    /// Bytes of segments and of packs.
     pub log_len: u64,
     /// Bytes of log that no table covers yet.
     pub unflushed_len: u64,
@@ -196,6 +198,7 @@ impl ShardStats {
             tables: version.levels.iter().map(Vec::len).collect(),
             level_len: version.levels.iter().map(level_len).collect(),
             segments: log.segments,
+            segments_recycled: log.segments_recycled,
             log_len: log.len + pack_len,
             collections: collected.collections,
             collected_len: collected.written_len,

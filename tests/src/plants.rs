@@ -70,7 +70,7 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::ForgetDropBelowReplay, &[CUTS, ORDER]),
     // What a failed write leaves behind a true end is cut off at once.
     test(Plant::IgnoreTrueEnd, "jdb_val: bytes_behind_a_true_end_stay_gone"),
-    // Nothing is written over another life's bytes while no file is recycled.
+    // Bytes of another life are written over only in recycled files, and do not verify there.
     test(Plant::NoRise, "jdb_val: rules_left_out_are_noticed_by_the_tests_above"),
     test(Plant::NoKeyCheck, "jdb_val: rules_left_out_are_noticed_by_the_tests_above"),
     test(Plant::AppendToOldManifest, "jdb_ns manifest: the file of another life is not appended to"),
@@ -94,6 +94,9 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::CountLiveTwice, &[CUTS, ORDER]),
     hunt(Plant::RemovePinned, &[ORDER]),
     hunt(Plant::TurnOverUnflushed, &[CUTS]),
+    hunt(Plant::RecycledNameUnsynced, &[CUTS, ORDER]),
+    // The simulated disk has no links.
+    test(Plant::RecycleLinked, "tests collects: a_file_that_a_backup_links_is_not_written_over"),
     hunt(Plant::ReuseName, &[NAMES]),
     hunt(Plant::RenameUnsynced, &[NAMES]),
     hunt(Plant::NoNameGuard, &[NAMES]),

@@ -64,6 +64,8 @@ counts! {
     compactions,
     /// Collections that lasted, in lives that did not die.
     collections,
+    /// Segments written over the files of collected ones, in the same.
+    recycled,
     /// Packs that were there at their ends.
     packs,
     /// Whole namespaces dropped.

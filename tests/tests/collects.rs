@@ -7,6 +7,8 @@
 
 #[path = "collects/open_segment.rs"]
 mod open_segment;
+#[path = "collects/recycled.rs"]
+mod recycled;
 
 use futures::future::join_all;
 use jdb::{Db, ErrorKind, Options, Recovery, Tuning};

@@ -78,6 +78,7 @@ async fn work(db: &Db, disk: &Disk, named: &Rc<NamedWorld>, operations: u32, rng
     let mut counts = named.world.counts.borrow_mut();
     counts.compactions += stats.shards.iter().map(|shard| shard.compactions).sum::<u64>();
     counts.collections += stats.shards.iter().map(|shard| shard.collections).sum::<u64>();
+    counts.recycled += stats.shards.iter().map(|shard| shard.segments_recycled).sum::<u64>();
     counts.packs += stats.shards.iter().map(|shard| shard.packs as u64).sum::<u64>();
 }
 
