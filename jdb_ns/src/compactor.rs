@@ -68,11 +68,16 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         if shard.is_over() {
             break;
         }
-        if finished.is_none() && shard.due(patient).is_none() {
+        let nothing_due = finished.is_none() && shard.due(patient).is_none();
+        if nothing_due && shard.retire_due.get() == 0 {
             patient = shard.wait_for_compaction().await;
             continue;
         }
-        let result = shard.compact_one(&mut finished, patient).await;
+        let result = if nothing_due {
+            shard.retire_waiting_drops().await
+        } else {
+            shard.compact_one(&mut finished, patient).await
+        };
         patient = true;
         *shard.compaction_error.borrow_mut() = result.err();
         shard.compacted.notify();
@@ -131,14 +136,19 @@ impl Shard {
         Some(Due { plan, asked: None })
     }
 
-    /// Drops for which a table is worth being written anew, see [`waiting`]; a few are not worth it.
+    /// Drops for which a table is worth being written anew, see [`waiting`]; a few are not worth it, unless somebody asks for
+    /// everything to be merged: then all are that there were at that moment.
     fn waiting_drops(&self, meta: &TableMeta, patient: bool) -> u64 {
         let drops = self.drops.borrow();
         if drops.count() == 0 {
             return 0;
         }
         let points = self.points.borrow();
-        let touching = || drops.touching(&meta.first_key, &meta.last_key);
+        let asked = self.compact_level.get().map(|_| self.compact_seq.get());
+        let touching = || {
+            let touching = drops.touching(&meta.first_key, &meta.last_key);
+            touching.filter(move |drop| asked.is_none_or(|seq| drop.at <= seq))
+        };
         let count = if points.is_empty() {
             touching().filter(|drop| meta.drop_seq < drop.at).take(WAITING_MAX).count() as u64
         } else {
@@ -150,6 +160,9 @@ impl Shard {
             let all: Vec<_> = touching().filter(|drop| meta.drop_seq < drop.at).map(held).collect();
             waiting(meta, all.into_iter())
         };
+        if asked.is_some() {
+            return count;
+        }
         let pressed = drops.count() >= DROP_COUNT_MAX / DROP_PRESSURE_PART || self.drops_pressed.get();
         // A table that lies within one namespace goes as a whole.
         let whole = drops.touching(&meta.first_key, &meta.first_key).any(|drop| {
@@ -248,6 +261,7 @@ impl Shard {
         });
         self.tree.compacted(result, added.collect());
         self.drops.borrow_mut().remove(&gone);
+        self.retire_due.set(usize::MAX);
         self.note_live(&manifest.state);
         if let Some((level, next)) = done.asked
             && self.compact_level.get() == Some(level)

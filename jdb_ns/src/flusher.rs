@@ -122,6 +122,7 @@ impl Shard {
         self.tree.flushed(&closed.memtable, table);
         self.flushed_seq.set(self.flushed_seq.get().max(closed.last_seq));
         self.drops.borrow_mut().remove(&gone);
+        self.retire_due.set(usize::MAX);
         self.note_live(&manifest.state);
         self.count(|counts| {
             counts.flushes += 1;

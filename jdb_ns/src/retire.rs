@@ -4,6 +4,7 @@
 //! the replay position, until every table that covers its namespace has applied it.
 
 use crate::drops::key_ranges;
+use crate::error::Result;
 use crate::manifest::{DropEntry, Edit, State, TableEntry};
 use crate::shard::Shard;
 use jdb_base::SeqNo;
@@ -82,5 +83,26 @@ impl Shard {
         edit.drops_added.extend(added);
         edit.drops_removed.extend(removed);
         gone
+    }
+
+    /// When there is nothing else to do: lets drops go that no table needs, some at a time, by a MANIFEST record of their own.
+    ///
+    /// # Errors
+    /// Why the record could not be written.
+    pub(crate) async fn retire_waiting_drops(&self) -> Result<()> {
+        let mut manifest = self.manifest.lock().await;
+        let unlooked = self.retire_due.get().min(manifest.state.drops.len());
+        self.retire_due.set(unlooked.saturating_sub(LOOK_COUNT_MAX));
+        let mut edit = Edit::default();
+        let gone = if unlooked == 0 {
+            Vec::new()
+        } else {
+            self.retire_drops(&manifest.state, manifest.state.last_seq, &mut edit)
+        };
+        if !edit.drops_removed.is_empty() {
+            self.commit_edit(&mut manifest, &edit).await?;
+            self.drops.borrow_mut().remove(&gone);
+        }
+        Ok(())
     }
 }

@@ -49,6 +49,7 @@ impl Shard {
         self.wait_compacted().await?;
         *self.compaction_error.borrow_mut() = None;
         self.compact_level.set(Some(0));
+        self.compact_seq.set(self.visible.get());
         self.want_compaction();
         self.wait_compacted().await
     }

@@ -95,6 +95,8 @@ pub(crate) struct Shard {
     pub(crate) drops_unflushed: Cell<usize>,
     /// The drop of the MANIFEST at which the next look for those that nobody needs begins.
     pub(crate) retire_from: Cell<SeqNo>,
+    /// How many drops of the MANIFEST at most have not been looked at since tables or drops changed.
+    pub(crate) retire_due: Cell<usize>,
     /// Somebody waits for room in the drop map.
     pub(crate) drops_pressed: Cell<bool>,
     /// What snapshots and scans still read.
@@ -162,6 +164,8 @@ pub(crate) struct Shard {
     pub(crate) compaction_error: RefCell<Option<Error>>,
     /// Where merging everything has come to, while somebody wants that.
     pub(crate) compact_level: Cell<Option<usize>>,
+    /// Drops up to here are applied on the way.
+    pub(crate) compact_seq: Cell<SeqNo>,
     /// Bytes of live records by the MANIFEST.
     pub(crate) live_len: Cell<u64>,
     /// Bytes of a live record in the mean, by the MANIFEST.
