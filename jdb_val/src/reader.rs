@@ -22,6 +22,16 @@ pub(crate) const WINDOW_LEN: usize = 256 << 10;
 /// Bytes summed or copied before other tasks get a turn.
 pub(crate) const STEP_LEN: usize = 256 << 10;
 
+/// What a window tells of a record.
+enum Held {
+    /// It holds all of it, and it verifies.
+    Record(Head),
+    /// There is none.
+    None,
+    /// It does not hold all of it, or it is too long for one step.
+    Cut,
+}
+
 /// Walks the whole batches of one segment from a place on.
 pub(crate) struct BatchScan {
     file: File,
@@ -29,6 +39,7 @@ pub(crate) struct BatchScan {
     segment: u32,
     /// Records end at or before this byte.
     len: u64,
+    /// Bytes before `len` and from the first record of a batch on.
     window: Bytes,
     window_at: u64,
     end: u64,
@@ -52,7 +63,15 @@ impl BatchScan {
         self.batch.clear();
         let start = self.end;
         let (mut at, mut last) = (start, self.last);
-        while let Some(head) = self.verified(start, at).await? {
+        loop {
+            let held = self.held(at);
+            let Some(head) = (match held {
+                Held::Record(head) => Some(head),
+                Held::None => None,
+                Held::Cut => self.verified(start, at).await?,
+            }) else {
+                break;
+            };
             let rises = head.seq() > last || planted(Plant::NoRise);
             let counts_down = self
                 .batch
@@ -62,7 +81,7 @@ impl BatchScan {
                 break;
             }
             let pos = LogPos::new(self.segment, (at / UNIT_LEN) as u32);
-            head.record(&[], pos).map_err(|fault| fault.in_file(self.file.path()))?;
+            head.known_kind(pos).map_err(|fault| fault.in_file(self.file.path()))?;
             self.batch.push((at, head));
             at += head.record_len();
             last = head.seq();
@@ -117,6 +136,21 @@ impl BatchScan {
     /// Where the last record of the batch lies, in bytes, and how far back it says that the log was synced.
     pub(crate) fn claim(&self) -> Option<(u64, u32)> {
         self.batch.last().map(|(at, head)| (*at, head.synced_back()))
+    }
+
+    /// What the window tells of the record at `at` without a read and in one step.
+    #[inline]
+    fn held(&self, at: u64) -> Held {
+        let bytes = self.bytes_at(at);
+        if bytes.len() < RECORD_HEADER_LEN {
+            return Held::Cut;
+        }
+        match Head::peek(bytes, self.seed, at) {
+            None => Held::None,
+            Some(head) if head.record_len() > bytes.len().min(STEP_LEN) as u64 => Held::Cut,
+            Some(head) if head.verifies(bytes) => Held::Record(head),
+            Some(_) => Held::None,
+        }
     }
 
     /// The header of the record at `at` when the whole record verifies; its bytes are in the window then.
