@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::layout::RECORD_HEADER_LEN;
 use crate::pos::LogPos;
 use crate::record::{Head, Record};
+use crate::stretch::Stretches;
 use bytes::Bytes;
 use jdb_base::SeqNo;
 use jdb_base::checksum::{Seed, crc32};
@@ -45,6 +46,8 @@ pub(crate) struct BatchScan {
     end: u64,
     last: SeqNo,
     batch: Vec<(u64, Head)>,
+    /// What was verified, of the windows before this one, when it is to be remembered.
+    stretches: Option<Stretches>,
 }
 
 impl BatchScan {
@@ -52,7 +55,23 @@ impl BatchScan {
     pub(crate) fn new(file: File, seed: Seed, segment: u32, from: u64, len: u64, last: SeqNo) -> Self {
         let len = len.min(u64::from(u32::MAX) * UNIT_LEN);
         let (window, window_at) = (Bytes::new(), from);
-        Self { file, seed, segment, len, window, window_at, end: from, last, batch: Vec::new() }
+        Self {
+            file,
+            seed,
+            segment,
+            len,
+            window,
+            window_at,
+            end: from,
+            last,
+            batch: Vec::new(),
+            stretches: None,
+        }
+    }
+
+    /// The same, and remembers what it has verified: [`BatchScan::into_stretches`].
+    pub(crate) fn remembering(self) -> Self {
+        Self { stretches: Some(Stretches::default()), ..self }
     }
 
     /// Goes to the next whole batch; false where whole, rising batches end.
@@ -96,6 +115,21 @@ impl BatchScan {
         }
         self.batch.clear();
         Ok(false)
+    }
+
+    /// What was verified up to [`BatchScan::end`].
+    pub(crate) fn into_stretches(mut self) -> Stretches {
+        self.remember();
+        self.stretches.unwrap_or_default()
+    }
+
+    /// Remembers the whole batches of the window, which begins where a batch does and ended the last time.
+    fn remember(&mut self) {
+        if let Some(stretches) = &mut self.stretches {
+            let len = usize::try_from(self.end - self.window_at).unwrap_or(usize::MAX);
+            let bytes = self.window.get(..len).unwrap_or_default();
+            stretches.push(self.window_at, bytes, self.last);
+        }
     }
 
     /// End of the last whole batch, in bytes.
@@ -177,6 +211,7 @@ impl BatchScan {
         }
         let grown = if self.window_at == start { self.window.len() * 2 } else { 0 };
         let want = (upto - start).max(grown.max(WINDOW_LEN) as u64).min(self.len - start);
+        self.remember();
         self.window = Bytes::new();
         self.window = self.file.read_at(start, usize::try_from(want).unwrap_or(usize::MAX)).await?;
         self.window_at = start;
