@@ -6,7 +6,7 @@
 use super::entry::EntryRef;
 use super::node::{NodeRef, RUN_LEN};
 use super::word::{ALL, WORD_LEN, compare, shared_len, word_at};
-use super::{Finger, Skiplist, find};
+use super::{Finger, Found, Skiplist, Target, descend};
 use jdb_base::{Kind, SeqNo};
 
 /// So few with the same word are sorted by their keys.
@@ -41,10 +41,9 @@ impl Skiplist {
         sort_at(&mut entries, 0, DEPTH_MAX);
         let mut rest = entries.as_slice();
         while let Some(&(_, first)) = rest.first() {
-            let found = find(self.top_or_new(), first.id());
+            let (found, way) = find_below(self.top_or_new(), first.id());
             let room = RUN_LEN - found.node.count();
-            let count =
-                if found.node.count() == 0 { 0 } else { count_below(found.node.next(), rest).min(room) };
+            let count = if found.node.count() == 0 { 0 } else { count_of(found.node, way, rest).min(room) };
             let (now, later) = rest.split_at(count);
             if let Some(&(_, last)) = now.last() {
                 let shared = match found.node.sample() {
@@ -69,11 +68,43 @@ impl Skiplist {
     }
 }
 
-/// How many entries of a sorted run lie before the first one of `next`: a look at each, since they are few.
-fn count_below(next: Option<NodeRef<'_>>, run: &[Pending<'_>]) -> usize {
-    let Some(bound) = next.and_then(|next| next.entry(0)) else { return run.len() };
-    let bound = bound.id();
-    run.iter().take(RUN_LEN).take_while(|(_, entry)| compare(entry.id(), bound, 0).0.is_lt()).count()
+/// As [`super::find`], and the slot of lane 1 that leads there.
+fn find_below<'a>(top: NodeRef<'a>, target: Target<'_>) -> (Found<'a>, Option<(NodeRef<'a>, usize)>) {
+    let (mut found, mut way) = (Found { node: top, shared: 0, edge: true }, None);
+    while found.node.lane() > 0
+        && let Some((index, below)) = descend(found, target)
+    {
+        way = Some((found.node, index));
+        found = below;
+    }
+    (found, way)
+}
+
+/// How many entries of a sorted run, whose first one belongs to `node`, do so too; a part of them when that is told sooner.
+fn count_of(node: NodeRef<'_>, way: Option<(NodeRef<'_>, usize)>, run: &[Pending<'_>]) -> usize {
+    let near = run.get(..RUN_LEN).unwrap_or(run).iter().map(|(_, entry)| entry.id());
+    match count_below_word(way, near.clone()) {
+        0 => {
+            let Some(bound) = node.next().and_then(|next| next.entry(0)) else { return near.len() };
+            let bound = bound.id();
+            near.take_while(|&id| compare(id, bound, 0).0.is_lt()).count()
+        }
+        count => count,
+    }
+}
+
+/// How many entries lie before the next node by its word in lane 1 alone: neither it nor its first entry is looked at, both of
+/// which are probably in no cache. None where its word does not tell.
+fn count_below_word<'a>(
+    way: Option<(NodeRef<'_>, usize)>,
+    run: impl Iterator<Item = (&'a [u8], SeqNo)> + Clone,
+) -> usize {
+    let Some((parent, index)) = way.filter(|(parent, index)| index + 1 < parent.count()) else { return 0 };
+    let (Some(bound), Some(sample), skip) = (parent.word(index + 1), parent.sample(), parent.skip()) else {
+        return 0;
+    };
+    // Words compare keys that have the bytes before them in common, as all keys of the lane's node have.
+    run.take_while(|(key, _)| word_at(key, skip) < bound && shared_len(sample.key(), key, 0) >= skip).count()
 }
 
 /// Puts entries whose padded keys share their first `from` bytes into entry order.
