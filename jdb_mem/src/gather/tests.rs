@@ -3,6 +3,7 @@ use crate::{Cursor, Memtable};
 use jdb_base::{Kind, SeqNo};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::rc::Rc;
 
@@ -12,9 +13,10 @@ fn gather(table: &Memtable, model: &mut Model, chance: &mut Chance, keys: Keys, 
     for step in steps {
         let id = (keys.make(chance, step), Reverse(seq(chance.below(1 << 20))));
         let (kind, value) = (KINDS[chance.below(3) as usize], chance.bytes(30, b"value"));
-        if !model.contains_key(&id) {
-            gather.insert(&id.0, id.1.0, kind, &value);
-            model.insert(id, (kind, value));
+        if let Entry::Vacant(place) = model.entry(id) {
+            let (key, Reverse(at)) = place.key();
+            gather.insert(key, *at, kind, &value);
+            place.insert((kind, value));
         }
     }
 }
