@@ -83,14 +83,12 @@ impl BatchScan {
         let start = self.end;
         let (mut at, mut last) = (start, self.last);
         loop {
-            let held = self.held(at);
-            let Some(head) = (match held {
+            let head = match self.held(at) {
                 Held::Record(head) => Some(head),
                 Held::None => None,
                 Held::Cut => self.verified(start, at).await?,
-            }) else {
-                break;
             };
+            let Some(head) = head else { break };
             let rises = head.seq() > last || planted(Plant::NoRise);
             let counts_down = self
                 .batch
