@@ -6,6 +6,7 @@
 //! | `skiplist` | sorted runs of entries under lanes of runs; comparisons on 8-byte words |
 //! | `memtable` | [`Memtable`]: insert, point read, size |
 //! | `cursor` | [`Cursor`]: both directions, valid while entries are added |
+//! | `gather` | [`Gather`]: many entries inserted by sorted runs |
 //!
 //! An entry is (key, sequence, kind, value); entries sort by key ascending, then sequence **descending**
 //! ([`jdb_base::key::entry_order`]), so the newest version of a key comes first.
@@ -33,8 +34,10 @@
 
 mod arena;
 mod cursor;
+mod gather;
 mod memtable;
 mod skiplist;
 
 pub use cursor::Cursor;
+pub use gather::Gather;
 pub use memtable::{Entry, Memtable};

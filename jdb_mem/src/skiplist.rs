@@ -21,9 +21,11 @@
 
 mod entry;
 mod node;
+mod run;
 mod walk;
 mod word;
 
+pub(crate) use run::Run;
 pub(crate) use walk::Walk;
 
 use crate::arena::Arena;
@@ -106,8 +108,13 @@ impl Skiplist {
 
     /// Adds an entry; no entry with this key and sequence is there yet.
     pub(crate) fn insert(&self, key: &[u8], seq: SeqNo, kind: Kind, value: &[u8]) {
-        let entry = EntryRef::write(&self.arenas.data, key, seq, kind, value);
-        let target = (key, seq);
+        self.link(EntryRef::write(&self.arenas.data, key, seq, kind, value));
+    }
+
+    /// Puts an entry of the list's arena where it belongs.
+    #[inline]
+    fn link<'a>(&'a self, entry: EntryRef<'a>) {
+        let target = entry.id();
         let top = self.top_or_new();
         let found = self.find_by_finger(target).unwrap_or_else(|| find(top, target));
         let (ties, shared) = ties(found, target);

@@ -120,19 +120,20 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     }
     let drops = RefCell::new(drops);
     let memtable = tree.active();
+    let mut gather = memtable.gather();
     let mut pointer = Vec::with_capacity(ValuePtr::ENCODED_LEN_MAX);
     let mut replay = |record: &Record<'_>| match record.kind {
         _ if record.seq <= replay_above => {}
         RecordKind::Put if record.value.len() <= settings.inline_max => {
-            memtable.insert(record.key, record.seq, Kind::Inline, record.value);
+            gather.insert(record.key, record.seq, Kind::Inline, record.value);
         }
         RecordKind::Put => {
             pointer.clear();
             let (segment, offset) = (record.pos.segment, record.pos.offset);
             ValuePtr { segment, offset, len: record.value.len() as u32 }.encode(&mut pointer);
-            memtable.insert(record.key, record.seq, Kind::Pointer, &pointer);
+            gather.insert(record.key, record.seq, Kind::Pointer, &pointer);
         }
-        RecordKind::Delete => memtable.insert(record.key, record.seq, Kind::Tombstone, &[]),
+        RecordKind::Delete => gather.insert(record.key, record.seq, Kind::Tombstone, &[]),
         RecordKind::Drop => {
             if let Some(drop) = crate::writer::decode_drop(record.key, record.value, record.seq) {
                 drops.borrow_mut().add(drop);
@@ -141,6 +142,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         _ => {}
     };
     let (log, recovered) = ValueLog::open(&disk, config, &checkpoint(&state), &mut replay).await?;
+    drop(gather);
 
     let next_number = if planted(Plant::ReuseFileNumber) {
         state.next_number.max(recovered.end.segment.saturating_add(1))

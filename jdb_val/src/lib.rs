@@ -35,7 +35,7 @@
 //! | [`pos`] | places in the log; how a record says what was synced |
 //! | `reader` | records of a segment in order, batch by batch |
 //! | `replay`, `proof` | where the log ends; whether that is a torn tail or damage |
-//! | `tail` | what was recovered is made durable |
+//! | `tail`, `stretch` | what was recovered is made durable; what replay verified, remembered by hashes |
 //! | [`log`], [`append`], `sync`, `handles` | the open log: state, writing, durability, values by pointer |
 //! | `recycle` | a new segment over the file of one that was collected |
 //! | `many`, `check` | many values at once; a whole segment verified |
@@ -68,6 +68,7 @@ pub mod record;
 mod recycle;
 mod replay;
 pub mod segment;
+mod stretch;
 mod sync;
 mod tail;
 

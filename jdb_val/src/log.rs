@@ -290,7 +290,7 @@ impl ValueLog {
         } else if planted(Plant::SyncedBackFromReplay) {
             log.leave_tail_unsynced(checkpoint).await?;
         } else if !planted(Plant::NoTailSync) {
-            log.make_tail_durable(pieces(&found.chain, found.proven), found.proven).await?;
+            log.make_tail_durable(pieces(&found.chain, &found.stretches, found.proven), found.proven).await?;
         }
         let Found { end, last_seq, records, replayed_len, torn, max_number, dead, damage, .. } = found;
         let recovered = Recovered { end, last_seq, records, replayed_len, torn, max_number, dead, damage };

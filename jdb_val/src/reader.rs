@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::layout::RECORD_HEADER_LEN;
 use crate::pos::LogPos;
 use crate::record::{Head, Record};
+use crate::stretch::Stretches;
 use bytes::Bytes;
 use jdb_base::SeqNo;
 use jdb_base::checksum::{Seed, crc32};
@@ -22,6 +23,16 @@ pub(crate) const WINDOW_LEN: usize = 256 << 10;
 /// Bytes summed or copied before other tasks get a turn.
 pub(crate) const STEP_LEN: usize = 256 << 10;
 
+/// What a window tells of a record.
+enum Held {
+    /// It holds all of it, and it verifies.
+    Record(Head),
+    /// There is none.
+    None,
+    /// It does not hold all of it, or it is too long for one step.
+    Cut,
+}
+
 /// Walks the whole batches of one segment from a place on.
 pub(crate) struct BatchScan {
     file: File,
@@ -29,11 +40,14 @@ pub(crate) struct BatchScan {
     segment: u32,
     /// Records end at or before this byte.
     len: u64,
+    /// Bytes before `len` and from the first record of a batch on.
     window: Bytes,
     window_at: u64,
     end: u64,
     last: SeqNo,
     batch: Vec<(u64, Head)>,
+    /// What was verified, of the windows before this one, when it is to be remembered.
+    stretches: Option<Stretches>,
 }
 
 impl BatchScan {
@@ -41,7 +55,23 @@ impl BatchScan {
     pub(crate) fn new(file: File, seed: Seed, segment: u32, from: u64, len: u64, last: SeqNo) -> Self {
         let len = len.min(u64::from(u32::MAX) * UNIT_LEN);
         let (window, window_at) = (Bytes::new(), from);
-        Self { file, seed, segment, len, window, window_at, end: from, last, batch: Vec::new() }
+        Self {
+            file,
+            seed,
+            segment,
+            len,
+            window,
+            window_at,
+            end: from,
+            last,
+            batch: Vec::new(),
+            stretches: None,
+        }
+    }
+
+    /// The same, and remembers what it has verified: [`BatchScan::into_stretches`].
+    pub(crate) fn remembering(self) -> Self {
+        Self { stretches: Some(Stretches::default()), ..self }
     }
 
     /// Goes to the next whole batch; false where whole, rising batches end.
@@ -52,7 +82,13 @@ impl BatchScan {
         self.batch.clear();
         let start = self.end;
         let (mut at, mut last) = (start, self.last);
-        while let Some(head) = self.verified(start, at).await? {
+        loop {
+            let head = match self.held(at) {
+                Held::Record(head) => Some(head),
+                Held::None => None,
+                Held::Cut => self.verified(start, at).await?,
+            };
+            let Some(head) = head else { break };
             let rises = head.seq() > last || planted(Plant::NoRise);
             let counts_down = self
                 .batch
@@ -62,7 +98,7 @@ impl BatchScan {
                 break;
             }
             let pos = LogPos::new(self.segment, (at / UNIT_LEN) as u32);
-            head.record(&[], pos).map_err(|fault| fault.in_file(self.file.path()))?;
+            head.known_kind(pos).map_err(|fault| fault.in_file(self.file.path()))?;
             self.batch.push((at, head));
             at += head.record_len();
             last = head.seq();
@@ -77,6 +113,21 @@ impl BatchScan {
         }
         self.batch.clear();
         Ok(false)
+    }
+
+    /// What was verified up to [`BatchScan::end`].
+    pub(crate) fn into_stretches(mut self) -> Stretches {
+        self.remember();
+        self.stretches.unwrap_or_default()
+    }
+
+    /// Remembers the whole batches of the window, which begins where a batch does and ended the last time.
+    fn remember(&mut self) {
+        if let Some(stretches) = &mut self.stretches {
+            let len = usize::try_from(self.end - self.window_at).unwrap_or(usize::MAX);
+            let bytes = self.window.get(..len).unwrap_or_default();
+            stretches.push(self.window_at, bytes, self.last);
+        }
     }
 
     /// End of the last whole batch, in bytes.
@@ -119,6 +170,21 @@ impl BatchScan {
         self.batch.last().map(|(at, head)| (*at, head.synced_back()))
     }
 
+    /// What the window tells of the record at `at` without a read and in one step.
+    #[inline]
+    fn held(&self, at: u64) -> Held {
+        let bytes = self.bytes_at(at);
+        if bytes.len() < RECORD_HEADER_LEN {
+            return Held::Cut;
+        }
+        match Head::peek(bytes, self.seed, at) {
+            None => Held::None,
+            Some(head) if head.record_len() > bytes.len().min(STEP_LEN) as u64 => Held::Cut,
+            Some(head) if head.verifies(bytes) => Held::Record(head),
+            Some(_) => Held::None,
+        }
+    }
+
     /// The header of the record at `at` when the whole record verifies; its bytes are in the window then.
     async fn verified(&mut self, start: u64, at: u64) -> Result<Option<Head>> {
         if !self.hold(start, at, RECORD_HEADER_LEN as u64).await? {
@@ -143,6 +209,7 @@ impl BatchScan {
         }
         let grown = if self.window_at == start { self.window.len() * 2 } else { 0 };
         let want = (upto - start).max(grown.max(WINDOW_LEN) as u64).min(self.len - start);
+        self.remember();
         self.window = Bytes::new();
         self.window = self.file.read_at(start, usize::try_from(want).unwrap_or(usize::MAX)).await?;
         self.window_at = start;

@@ -5,7 +5,8 @@
 //! Invariants
 //! - `crc` covers everything behind itself, starting from (secret, shard, segment, offset): a record that is stale,
 //!   misplaced or from another database does not verify.
-//! - `head_check` covers the header alone: looking for records in 8-byte steps sums a body about once in 2^24 steps.
+//! - `head_check` covers the header alone: looking for records in 8-byte steps sums a body about once in 2^24 steps. Both checksums
+//!   begin with the same bytes, which are summed once: `crc` goes on where `head_check` ends.
 //! - `ops_left` counts down to 0 inside a batch; a batch without its last record does not exist.
 //!
 //! Format: docs/format/value_log.md.
@@ -15,7 +16,7 @@ use crate::layout::{HEAD_CHECK_MASK, HEAD_CHECK_MIX, HEAD_CHECK_RANGE, RECORD_HE
 use crate::pos::LogPos;
 use bytes::Bytes;
 use jdb_base::SeqNo;
-use jdb_base::checksum::{Seed, crc32};
+use jdb_base::checksum::{SHORT_LEN, Seed, crc32, shifted};
 use jdb_base::pages::{UNIT_LEN, align_up};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -110,6 +111,10 @@ pub struct Fields {
 
 /// Length of a record's checksum, which stands first.
 const CRC_LEN: usize = 4;
+/// What `head_check` differs by from the beginning of the record's checksum.
+const HEAD_CHECK_SHIFT: u32 = shifted(HEAD_CHECK_MIX, HEAD_CHECK_RANGE.end - HEAD_CHECK_RANGE.start);
+
+const _: () = assert!(HEAD_CHECK_RANGE.start == CRC_LEN);
 
 /// Bytes that a record takes in the log, padding included.
 #[must_use]
@@ -123,12 +128,11 @@ pub const fn record_len(key_len: usize, val_len: usize) -> u64 {
 /// When key or value are longer than their fields: the caller checks its limits.
 pub fn encode(out: &mut Vec<u8>, seed: Seed, offset: u64, fields: Fields, key: &[u8], value: &[u8]) {
     let begin = out.len();
-    let (start, header) = unsummed_header(seed, offset, fields, key, value.len());
+    let (sums, header) = unsummed_header(seed, offset, fields, key, value.len());
     out.extend_from_slice(header.as_bytes());
     out.extend_from_slice(key);
     out.extend_from_slice(value);
-    // In one piece: short ones are not summed by the CPU's instructions.
-    let sum = crc32(start, &[out.get(begin + CRC_LEN..).unwrap_or_default()]);
+    let sum = sums.of_record(out.get(begin..).unwrap_or_default());
     if let Some(crc) = out.get_mut(begin..begin + CRC_LEN) {
         crc.copy_from_slice(&sum.to_le_bytes());
     }
@@ -143,19 +147,19 @@ pub(crate) fn encode_header(
     key: &[u8],
     val_len: usize,
 ) -> [u8; RECORD_HEADER_LEN] {
-    let (start, mut raw) = unsummed_header(seed, offset, fields, key, val_len);
-    raw.crc = crc32(start, &[summed_header(&raw), key]).into();
+    let (sums, mut raw) = unsummed_header(seed, offset, fields, key, val_len);
+    raw.crc = crc32(sums.start, &[summed_header(&raw), key]).into();
     zerocopy::transmute!(raw)
 }
 
-/// A header without its checksum, and where that starts.
+/// A header without its checksum, and what is known of that.
 fn unsummed_header(
     seed: Seed,
     offset: u64,
     fields: Fields,
     key: &[u8],
     val_len: usize,
-) -> (u32, RawRecordHeader) {
+) -> (Sums, RawRecordHeader) {
     let mut raw = RawRecordHeader {
         crc: 0.into(),
         key_len: u16::try_from(key.len()).expect("key length was checked").into(),
@@ -168,17 +172,16 @@ fn unsummed_header(
         ext_len: 0,
         head_check: [0; 3],
     };
-    let start = seed.at(offset);
-    let [a, b, c, _] = head_check(&raw, start).to_le_bytes();
-    raw.head_check = [a, b, c];
-    (start, raw)
+    let sums = Sums::of_head(&raw, seed.at(offset));
+    raw.head_check = sums.head_check();
+    (sums, raw)
 }
 
 /// A record's header whose `head_check` fits: probably a record, its body not yet summed.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     raw: RawRecordHeader,
-    start: u32,
+    sums: Sums,
 }
 
 impl Head {
@@ -199,9 +202,8 @@ impl Head {
         if raw.kind == 0 {
             return None;
         }
-        let start = seed.at(offset);
-        let [a, b, c] = raw.head_check;
-        (head_check(&raw, start) == u32::from_le_bytes([a, b, c, 0])).then_some(Self { raw, start })
+        let sums = Sums::of_head(&raw, seed.at(offset));
+        (sums.head_check() == raw.head_check).then_some(Self { raw, sums })
     }
 
     /// The header of a record that lies whole in `bytes` but for its padding, when the checksum over all of it fits. Cheaper than
@@ -210,7 +212,7 @@ impl Head {
     #[must_use]
     pub fn of_whole(bytes: &[u8], seed: Seed, offset: u64) -> Option<Self> {
         let (raw, _) = RawRecordHeader::read_from_prefix(bytes).ok()?;
-        let head = Self { raw, start: seed.at(offset) };
+        let head = Self { raw, sums: Sums { start: seed.at(offset), head: None } };
         (raw.kind != 0 && head.body_len() == (bytes.len() - RECORD_HEADER_LEN) as u64 && head.verifies(bytes))
             .then_some(head)
     }
@@ -252,7 +254,7 @@ impl Head {
     #[must_use]
     pub fn sums(&self, bytes: &[u8]) -> Option<(u32, u32)> {
         let end = RECORD_HEADER_LEN.checked_add(usize::try_from(self.body_len()).ok()?)?;
-        Some((self.stored_sum(), crc32(self.start, &[bytes.get(CRC_LEN..end)?])))
+        Some((self.stored_sum(), self.sums.of_record(bytes.get(..end)?)))
     }
 
     /// Whether the whole record is there and its checksum fits.
@@ -261,11 +263,12 @@ impl Head {
         self.sums(bytes).is_some_and(|(stored, summed)| stored == summed)
     }
 
-    /// What a verified record holds, `pos` being its place.
+    /// What a verified record at `pos` does.
     ///
     /// # Errors
     /// [`Fault::Unsupported`] for an extension, flag or kind of a later version.
-    pub fn record<'a>(&self, bytes: &'a [u8], pos: LogPos) -> Result<Record<'a>, Fault> {
+    #[inline]
+    pub(crate) fn known_kind(&self, pos: LogPos) -> Result<RecordKind, Fault> {
         let unsupported = |what, at: u64, found: u8| {
             Err(Fault::Unsupported { what, offset: pos.byte_offset() + at, found: u64::from(found) })
         };
@@ -278,6 +281,16 @@ impl Head {
         let Some(kind) = RecordKind::from_u8(self.raw.kind) else {
             return unsupported("record kind", 6, self.raw.kind);
         };
+        Ok(kind)
+    }
+
+    /// What a verified record holds, `pos` being its place.
+    ///
+    /// # Errors
+    /// [`Fault::Unsupported`] for an extension, flag or kind of a later version.
+    #[inline]
+    pub fn record<'a>(&self, bytes: &'a [u8], pos: LogPos) -> Result<Record<'a>, Fault> {
+        let kind = self.known_kind(pos)?;
         let body = bytes.get(RECORD_HEADER_LEN..).unwrap_or_default();
         let (key, rest) = body.split_at_checked(usize::from(self.raw.key_len.get())).unwrap_or_default();
         let value = rest.get(..self.raw.val_len.get() as usize).unwrap_or_default();
@@ -303,7 +316,7 @@ impl Head {
 
     /// The checksum of the header alone, from which that of the body goes on.
     pub(crate) fn header_sum(&self) -> u32 {
-        crc32(self.start, &[summed_header(&self.raw)])
+        crc32(self.sums.start, &[summed_header(&self.raw)])
     }
 
     /// The checksum that the record holds.
@@ -316,10 +329,41 @@ impl Head {
     }
 }
 
-#[inline]
-fn head_check(raw: &RawRecordHeader, start: u32) -> u32 {
-    let covered = raw.as_bytes().get(HEAD_CHECK_RANGE).unwrap_or_default();
-    crc32(start ^ HEAD_CHECK_MIX, &[covered]) & HEAD_CHECK_MASK
+/// A record's checksum as far as it is known.
+#[derive(Clone, Copy, Debug)]
+struct Sums {
+    /// Where it starts.
+    start: u32,
+    /// How far it has come behind what `head_check` covers, if that was summed.
+    head: Option<u32>,
+}
+
+impl Sums {
+    #[inline]
+    fn of_head(raw: &RawRecordHeader, start: u32) -> Self {
+        let covered = raw.as_bytes().get(HEAD_CHECK_RANGE).unwrap_or_default();
+        Self { start, head: Some(crc32(start, &[covered])) }
+    }
+
+    /// The check of the header that [`Sums::of_head`] has summed.
+    #[inline]
+    fn head_check(self) -> [u8; 3] {
+        let [a, b, c, _] =
+            ((self.head.unwrap_or_default() ^ HEAD_CHECK_SHIFT) & HEAD_CHECK_MASK).to_le_bytes();
+        [a, b, c]
+    }
+
+    /// The checksum of a record, from its header to the end of its value.
+    #[inline]
+    fn of_record(self, bytes: &[u8]) -> u32 {
+        match self.head {
+            Some(head) if bytes.len() < CRC_LEN + SHORT_LEN => {
+                crc32(head, &[bytes.get(HEAD_CHECK_RANGE.end..).unwrap_or_default()])
+            }
+            // In one piece: what is left behind the head may be too short for the CPU's instructions.
+            _ => crc32(self.start, &[bytes.get(CRC_LEN..).unwrap_or_default()]),
+        }
+    }
 }
 
 fn summed_header(raw: &RawRecordHeader) -> &[u8] {

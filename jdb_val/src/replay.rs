@@ -19,11 +19,13 @@ use crate::proof;
 use crate::reader::BatchScan;
 use crate::record::Record;
 use crate::segment::{SegmentHeader, parse_any_name, parse_segment_name, segment_path, segment_seed};
+use crate::stretch::Stretches;
 use jdb_base::SeqNo;
 use jdb_base::pages::UNIT_LEN;
 use jdb_io::plant::{Plant, planted};
 use jdb_io::{Disk, EntryKind, Mode};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// Called with every record of every whole batch.
 pub(crate) type Apply<'a> = dyn FnMut(&Record<'_>) + 'a;
@@ -41,6 +43,8 @@ pub(crate) struct Link {
 /// What recovery found.
 pub(crate) struct Found {
     pub(crate) chain: Vec<Link>,
+    /// What verified, by segment.
+    pub(crate) stretches: BTreeMap<u32, Rc<Stretches>>,
     pub(crate) end: LogPos,
     /// Everything before this place is durable: the highest one that the checkpoint or a record of the chain proves.
     pub(crate) proven: LogPos,
@@ -93,13 +97,14 @@ pub(crate) async fn recover(
         damage: None,
         proven: checkpoint.replay_from,
         claim_base: None,
+        stretches: BTreeMap::new(),
         records: 0,
         len: 0,
     };
     walk.check_sealed()?;
     let (chain, end, last_seq) = walk.chain(apply).await?;
     walk.check_end(&chain, end).await?;
-    let Walk { damage, proven, records, len, .. } = walk;
+    let Walk { damage, proven, stretches, records, len, .. } = walk;
     let alive: BTreeSet<u32> = chain.iter().map(|link| link.number).collect();
     let dead: Vec<u32> = files
         .segments
@@ -112,7 +117,19 @@ pub(crate) async fn recover(
     let behind = files.segments.get(&end.segment).is_some_and(|&len| len > end.byte_offset()) && !sealed;
     let torn = behind || dead.iter().any(|&number| number > end.segment);
     let max_number = files.max_number;
-    Ok(Found { chain, end, proven, last_seq, records, replayed_len: len, torn, max_number, dead, damage })
+    Ok(Found {
+        chain,
+        stretches,
+        end,
+        proven,
+        last_seq,
+        records,
+        replayed_len: len,
+        torn,
+        max_number,
+        dead,
+        damage,
+    })
 }
 
 async fn list(disk: &Disk, config: &LogConfig) -> Result<Files> {
@@ -169,6 +186,7 @@ struct Walk<'a> {
     proven: LogPos,
     /// Segment, and distance back less the record's offset, of the claim that was looked at last.
     claim_base: Option<(u32, i64)>,
+    stretches: BTreeMap<u32, Rc<Stretches>>,
     records: u64,
     len: u64,
 }
@@ -273,7 +291,8 @@ impl Walk<'_> {
         let mut natural = from;
         let mut natural_last = *last;
         let mut applied = (from.offset, *last);
-        if let Some(mut scan) = self.scan(from, sealed, start).await? {
+        if let Some(scan) = self.scan(from, sealed, start).await? {
+            let mut scan = scan.remembering();
             while scan.next().await? {
                 natural.offset = scan.end_units();
                 natural_last = scan.last_seq();
@@ -283,6 +302,7 @@ impl Walk<'_> {
                     applied = (natural.offset, natural_last);
                 }
             }
+            self.stretches.insert(from.segment, Rc::new(scan.into_stretches()));
         }
         if let Some(end) = sealed.filter(|&end| end != natural.offset) {
             let what = "end of a segment that the checkpoint names as sealed";

@@ -17,25 +17,31 @@ use crate::pos::LogPos;
 use crate::reader::{BatchScan, STEP_LEN};
 use crate::replay::Link;
 use crate::segment::{SegmentHeader, segment_path, segment_seed};
+use crate::stretch::Stretches;
 use jdb_base::SeqNo;
 use jdb_io::task::yield_now;
 use jdb_io::{Disk, File, Mode};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The part of one segment that no record proves to be durable.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Piece {
     link: Link,
     /// Where it begins, in units; 0 when the header belongs to it.
     from: u32,
+    /// What of its segment verified in replay.
+    stretches: Rc<Stretches>,
 }
 
 /// The pieces of `chain` behind `proven`, a place up to which the log is durable.
-pub(crate) fn pieces(chain: &[Link], proven: LogPos) -> Vec<Piece> {
+pub(crate) fn pieces(chain: &[Link], stretches: &BTreeMap<u32, Rc<Stretches>>, proven: LogPos) -> Vec<Piece> {
     let behind = chain.iter().filter(|link| LogPos::new(link.number, link.end) > proven);
     behind
         .map(|&link| {
             let begun = link.number == proven.segment && proven.offset >= FIRST_RECORD;
-            Piece { link, from: if begun { proven.offset } else { 0 } }
+            let stretches = stretches.get(&link.number).cloned().unwrap_or_default();
+            Piece { link, from: if begun { proven.offset } else { 0 }, stretches }
         })
         .collect()
 }
@@ -95,7 +101,8 @@ async fn sync_pieces(disk: &Disk, config: &LogConfig, pieces: &[Piece]) -> Resul
 }
 
 /// Reads and verifies the piece once more, and writes what was verified to where it lies.
-async fn rewrite_piece(disk: &Disk, config: &LogConfig, &Piece { link, from }: &Piece) -> Result<()> {
+async fn rewrite_piece(disk: &Disk, config: &LogConfig, piece: &Piece) -> Result<()> {
+    let &Piece { link, from, ref stretches } = piece;
     let path = segment_path(&config.dir, link.number);
     let gone = |what, offset: u64| {
         let (path, expected) = (path.clone(), LogPos::new(0, link.end).byte_offset());
@@ -114,14 +121,26 @@ async fn rewrite_piece(disk: &Disk, config: &LogConfig, &Piece { link, from }: &
         writer.push(&bytes).await?;
     }
     let (first, end) = (LogPos::new(0, from.max(FIRST_RECORD)), LogPos::new(0, link.end));
-    let mut scan =
-        BatchScan::new(file, seed, link.number, first.byte_offset(), end.byte_offset(), SeqNo::ZERO);
-    while scan.end() < end.byte_offset() {
-        let start = scan.end();
-        if !scan.next().await? {
-            return gone("record that was replayed", start);
+    let (mut at, end, mut last) = (first.byte_offset(), end.byte_offset(), SeqNo::ZERO);
+    while at < end {
+        if let Some(stretch) = stretches.at(at).filter(|stretch| stretch.end() <= end) {
+            let bytes = file.read_at(at, stretch.len()).await?;
+            if stretch.is(&bytes) {
+                writer.push(&bytes).await?;
+                (at, last) = (stretch.end(), stretch.last_seq);
+                continue;
+            }
         }
-        writer.push(scan.bytes_from(start)).await?;
+        let until = stretches.next_from(at).map_or(end, |next| next.min(end));
+        let mut scan = BatchScan::new(file.clone(), seed, link.number, at, end, last);
+        while scan.end() < until {
+            let start = scan.end();
+            if !scan.next().await? {
+                return gone("record that was replayed", start);
+            }
+            writer.push(scan.bytes_from(start)).await?;
+        }
+        (at, last) = (scan.end(), scan.last_seq());
     }
     writer.flush().await
 }

@@ -6,22 +6,22 @@ use jdb_base::key::{ENGINE_KEY_LEN_MAX, engine_key};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-type Id = (Vec<u8>, Reverse<SeqNo>);
+pub(crate) type Id = (Vec<u8>, Reverse<SeqNo>);
 /// What the table must hold, in entry order.
-type Model = BTreeMap<Id, (Kind, Vec<u8>)>;
-type Row<'a> = (&'a [u8], SeqNo, Kind, &'a [u8]);
+pub(crate) type Model = BTreeMap<Id, (Kind, Vec<u8>)>;
+pub(crate) type Row<'a> = (&'a [u8], SeqNo, Kind, &'a [u8]);
 
-const KINDS: [Kind; 3] = [Kind::Tombstone, Kind::Pointer, Kind::Inline];
+pub(crate) const KINDS: [Kind; 3] = [Kind::Tombstone, Kind::Pointer, Kind::Inline];
 
-fn seq(value: u64) -> SeqNo {
+pub(crate) fn seq(value: u64) -> SeqNo {
     SeqNo::new(value)
 }
 
-fn row<'a>((id, (kind, value)): (&'a Id, &'a (Kind, Vec<u8>))) -> Row<'a> {
+pub(crate) fn row<'a>((id, (kind, value)): (&'a Id, &'a (Kind, Vec<u8>))) -> Row<'a> {
     (&id.0, id.1.0, *kind, value)
 }
 
-fn seen(entry: Option<Entry<'_>>) -> Option<Row<'_>> {
+pub(crate) fn seen(entry: Option<Entry<'_>>) -> Option<Row<'_>> {
     entry.map(|entry| (entry.key, entry.seq, entry.kind, entry.value))
 }
 
@@ -38,21 +38,21 @@ fn spot(cursor: &Cursor) -> Option<(&[u8], u64)> {
 }
 
 /// xorshift64*: the same seed gives the same operations.
-struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % n
     }
 
-    fn bytes(&mut self, len_max: u64, alphabet: &[u8]) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, len_max: u64, alphabet: &[u8]) -> Vec<u8> {
         let len = self.below(len_max + 1);
         (0..len).map(|_| alphabet[self.below(alphabet.len() as u64) as usize]).collect()
     }
@@ -60,7 +60,7 @@ impl Chance {
 
 /// A way to make keys; each stresses another part of the comparison.
 #[derive(Clone, Copy, Debug)]
-enum Keys {
+pub(crate) enum Keys {
     /// Few short keys of low and high bytes: padding, empty keys, versions.
     Tiny,
     /// One namespace, random keys.
@@ -77,7 +77,7 @@ enum Keys {
     Descending,
 }
 
-const ALL_KEYS: [Keys; 8] = [
+pub(crate) const ALL_KEYS: [Keys; 8] = [
     Keys::Tiny,
     Keys::OneNamespace,
     Keys::ManyNamespaces,
@@ -89,7 +89,7 @@ const ALL_KEYS: [Keys; 8] = [
 ];
 
 impl Keys {
-    fn make(self, chance: &mut Chance, step: u64) -> Vec<u8> {
+    pub(crate) fn make(self, chance: &mut Chance, step: u64) -> Vec<u8> {
         match self {
             Self::Tiny => chance.bytes(3, &[0, 1, 0xff]),
             Self::OneNamespace => engine_key(NsId::from(77u64), &chance.bytes(20, b"abcdefghijklmnop")),
@@ -115,7 +115,7 @@ impl Keys {
     }
 }
 
-fn insert(table: &Memtable, model: &mut Model, chance: &mut Chance, keys: Keys, step: u64) {
+pub(crate) fn insert(table: &Memtable, model: &mut Model, chance: &mut Chance, keys: Keys, step: u64) {
     let key = keys.make(chance, step);
     // Mostly rising, sometimes an old number: the table must not count on the order of arrival.
     let at = if chance.below(4) == 0 { chance.below(1 << 20) } else { (1 << 20) + step };
@@ -130,7 +130,7 @@ fn insert(table: &Memtable, model: &mut Model, chance: &mut Chance, keys: Keys, 
     }
 }
 
-fn check_whole(table: &Rc<Memtable>, model: &Model, context: &str) {
+pub(crate) fn check_whole(table: &Rc<Memtable>, model: &Model, context: &str) {
     assert_eq!(table.count(), model.len(), "{context}");
     assert_eq!(table.is_empty(), model.is_empty(), "{context}");
     let mut cursor = table.cursor();

@@ -15,7 +15,7 @@
 
 use super::Arenas;
 use super::entry::EntryRef;
-use super::word::{ALL, WORD_LEN, shared_in_words, shared_len, word_at};
+use super::word::{ALL, WORD_LEN, compare, shared_in_words, shared_len, word_at};
 use jdb_base::SeqNo;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -268,6 +268,50 @@ impl<'a> NodeRef<'a> {
             self.set_sample(low);
         }
         debug_assert!(self.is_sound_around(index, low), "order, words and common bytes");
+    }
+
+    /// Puts entries that ascend into a run of lane 0 that is not empty and has room for them. Their padded keys and those of the
+    /// run share `shared` bytes, or all that the run's keys do.
+    pub(super) fn merge(
+        self,
+        entries: impl DoubleEndedIterator<Item = EntryRef<'a>> + ExactSizeIterator,
+        shared: u32,
+    ) {
+        debug_assert_eq!(self.lane(), 0, "entries are in lane 0");
+        let (mut left, mut to) = (self.count(), self.count() + entries.len());
+        assert!(to <= RUN_LEN, "{to} entries in a run");
+        if shared < self.skip()
+            && let Some(sample) = self.sample()
+        {
+            self.loosen(sample.key(), shared, 0);
+        }
+        self.set_count(to);
+        let skip = self.skip();
+        let put = |to: usize, word: u64, start: NonNull<u8>| {
+            if let (Some(word_cell), Some(slot_cell)) = (self.words().get(to), self.fields().slots.get(to)) {
+                word_cell.set(word);
+                slot_cell.set(start);
+            }
+        };
+        // From the highest on, so that what moves up overwrites nothing.
+        for entry in entries.rev() {
+            let word = word_at(entry.key(), skip);
+            while let Some(before) = left.checked_sub(1)
+                && let (Some(other), Some(slot)) = (self.word(before), self.entry(before))
+                && (other > word
+                    || other == word
+                        && compare(slot.id(), entry.id(), skip.saturating_add(WORD_LEN)).0.is_gt())
+            {
+                (left, to) = (before, to - 1);
+                put(to, other, slot.start());
+            }
+            to -= 1;
+            put(to, word, entry.start());
+        }
+        debug_assert!(
+            (0..self.count()).all(|index| self.is_sound_around(index, 0)),
+            "order, words and common bytes"
+        );
     }
 
     /// Moves the slots from `at` on into `upper`, which is empty and never an edge.

@@ -313,3 +313,29 @@ fn without_numbers_left_an_append_that_needs_a_segment_is_refused() {
         assert_eq!((recovered.end, seen.len()), (log.written(), 2));
     });
 }
+
+#[test]
+fn records_across_the_border_of_what_is_read_at_once_are_replayed_wherever_it_cuts_them() {
+    // One record moves all that follow by 8 bytes each time, so that the border falls everywhere in a record of 72 bytes.
+    for shift in 0..9 {
+        let sim = sim(1);
+        let disk = Disk::sim(&sim);
+        let mut batches = vec![vec![put(1, "first", vec![1; 100 + 8 * shift])]];
+        batches.extend((0..4000u32).map(|i| vec![put(1, &format!("{i:05}"), i.to_le_bytes().repeat(8))]));
+        // A batch that the border cuts is read again from its first record on.
+        batches.extend(
+            (0..1500u32).map(|i| (0..4).map(|n| put(2, &format!("{i:05}{n}"), vec![n; 9])).collect()),
+        );
+        let want: Vec<_> = batches.iter().flatten().map(|op| (op.key.clone(), op.value.to_vec())).collect();
+        run(&sim, async move {
+            let config = LogConfig { segment_len: 4 << 20, ..config() };
+            let (log, _, _) = open(&disk, config, &Checkpoint::default()).await.unwrap();
+            append(&log, &mut 1, &batches).await.unwrap();
+            log.sync().await.unwrap();
+        });
+        let (recovered, seen) = reopen(&sim, config()).unwrap();
+        let seen: Vec<_> = seen.into_iter().map(|seen| (seen.key, seen.value)).collect();
+        assert!(recovered.replayed_len > 2 * crate::reader::WINDOW_LEN as u64);
+        assert!(seen == want, "shifted by {shift} units: {} of {}", seen.len(), want.len());
+    }
+}

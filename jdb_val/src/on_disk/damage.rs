@@ -376,6 +376,21 @@ fn whole_records_and_headers_of_a_later_version_are_unsupported() {
 }
 
 #[test]
+fn the_log_ends_at_a_record_whose_checksum_fits_and_whose_head_check_does_not() {
+    let seed = segment_seed(&SECRET, config().shard, 1);
+    let (second, len) = (64 + 48, 32 + key(1, "key").len() + 8);
+    let mut bytes = forged(1, LogPos::START, &[1, 2, 3]);
+    bytes[second + 30] ^= 4;
+    let crc = crc32(seed.at(second as u64), &[&bytes[second + 4..second + len]]);
+    bytes[second..second + 4].copy_from_slice(&crc.to_le_bytes());
+    let sim = sim(1);
+    sim.write_raw(&path(1), bytes);
+    let (recovered, seen) = reopen(&sim, config()).unwrap();
+    assert_eq!(seen.iter().map(|s| s.seq).collect::<Vec<_>>(), [1]);
+    assert_eq!((recovered.end.byte_offset(), recovered.torn), (second as u64, true));
+}
+
+#[test]
 fn rules_left_out_are_noticed_by_the_tests_above() {
     for (bug, test) in [
         (Plant::NoCorruptionProof, zeros_in_a_synced_place_are_corrupt_and_name_it as fn()),

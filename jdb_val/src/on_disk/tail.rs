@@ -1,7 +1,7 @@
 //! The recovered tail after a sync that failed: clean pages that the disk never got.
 
 use super::harness::*;
-use crate::{Checkpoint, Error, LogConfig, LogPos};
+use crate::{Checkpoint, Error, LogConfig, LogPos, ValueLog};
 use jdb_io::Disk;
 use jdb_io::plant::{Plant, plant};
 use jdb_io::sim::{At, Fault, FaultKind, OpKind, Repeat, SimConfig, SimDisk, SyncFailure};
@@ -150,6 +150,96 @@ fn a_tail_without_room_to_be_written_again_is_served_and_counts_as_unsynced() {
     for seed in 0..20 {
         let cut = sim.power_cut(seed, SimConfig::default());
         assert_eq!(reopen(&cut, config()).unwrap().1.len(), 40, "seed {seed}");
+    }
+}
+
+/// Opens a log of 1 MB, unsynced behind its first records, of which `change` is made when replay has read the record with this
+/// number, before anything is written again. The result, where that record lies, and the disk.
+fn changed_while_open(
+    number: usize,
+    change: impl Fn(&SimDisk, LogPos, LogPos) + 'static,
+) -> (Result<usize, Error>, LogPos, SimDisk) {
+    let config = || LogConfig { segment_len: 8 << 20, ..config() };
+    let sim = sim(2);
+    let (disk, shared) = (Disk::sim(&sim), sim.clone());
+    run(&sim, async move {
+        let (log, _, _) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
+        let mut next = 1;
+        for i in 0..3000 {
+            append(&log, &mut next, &[vec![put(1, &format!("{i:04}"), vec![7; 300])]]).await.unwrap();
+            if i == 10 {
+                log.sync().await.unwrap();
+            }
+        }
+        shared.inject(dropped_clean());
+        log.sync().await.unwrap_err();
+    });
+    let (disk, shared) = (Disk::sim(&sim), sim.clone());
+    let (result, place) = run(&sim, async move {
+        let (mut count, mut places) = (0, Vec::new());
+        let opened = ValueLog::open(&disk, config(), &Checkpoint::default(), &mut |record| {
+            count += 1;
+            places.push((record.pos, record.end));
+            // By then all of the log has been read for the first time.
+            if count == 3000 {
+                let (pos, end) = places[number];
+                change(&shared, pos, end);
+            }
+        })
+        .await;
+        (opened.map(|_| count), places[number].0)
+    });
+    (result, place, sim)
+}
+
+fn changed(sim: &SimDisk, number: u32, at: u64) {
+    assert!(sim.flip_bit(&path(number), 8 * at));
+}
+
+#[test]
+fn a_record_that_changes_before_it_is_written_again_is_found_where_it_lies() {
+    for number in [11, 12, 700, 701, 702, 703, 2998, 2999] {
+        let (result, place, _) =
+            changed_while_open(number, |sim, pos, _| changed(sim, pos.segment, pos.byte_offset() + 100));
+        match result {
+            Err(Error::Corrupt { what: "record that was replayed", offset, .. }) => {
+                assert_eq!(offset, place.byte_offset(), "record {number}");
+            }
+            other => panic!("record {number}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_lies_between_records_may_change_before_they_are_written_again() {
+    // A key of 6 bytes and a value of 300: 6 of 8 bytes of padding.
+    for number in [12, 1500, 2999] {
+        let (result, _, sim) =
+            changed_while_open(number, |sim, _, end| changed(sim, end.segment, end.byte_offset() - 1));
+        assert_eq!(result.unwrap(), 3000, "record {number}");
+        let cut = sim.power_cut(3, SimConfig::default());
+        assert_eq!(reopen(&cut, config()).unwrap().1.len(), 3000, "record {number}");
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_before_it_is_written_again_fails_the_open() {
+    let (result, place, _) = changed_while_open(2000, |sim, pos, _| {
+        assert!(sim.set_len_raw(&path(pos.segment), pos.byte_offset() + 40));
+    });
+    assert!(
+        matches!(result, Err(Error::Corrupt { what: "record that was replayed", offset, .. }) if offset == place.byte_offset()),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn a_long_tail_is_written_again_whole() {
+    let (result, _, sim) = changed_while_open(0, |_, _, _| {});
+    assert_eq!(result.unwrap(), 3000);
+    for seed in 0..5 {
+        let cut = sim.power_cut(seed, SimConfig::default());
+        assert_eq!(reopen(&cut, config()).unwrap().1.len(), 3000, "seed {seed}");
     }
 }
 

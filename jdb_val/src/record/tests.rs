@@ -25,6 +25,37 @@ fn seal(bytes: &mut [u8], len: usize) {
     bytes[..4].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// The definition of both checksums, each summed for itself.
+#[test]
+fn checksums_are_what_the_format_says() {
+    for len in [0, 1, 3, 44, 91, 96, 97, 98, 99, 100, 101, 127, 128, 129, 1000] {
+        let bytes = bytes_of(b"key", &vec![7; len]);
+        let mut sealed = bytes.clone();
+        sealed[..4].fill(0);
+        sealed[29..32].fill(0);
+        seal(&mut sealed, RECORD_HEADER_LEN + 3 + len);
+        assert_eq!(bytes, sealed, "value of {len} bytes");
+    }
+}
+
+#[test]
+fn a_record_whose_checksum_fits_and_whose_head_check_does_not_is_none() {
+    for len in [0, 40, 96, 97, 1000] {
+        let mut bytes = bytes_of(b"key", &vec![7; len]);
+        for byte in 29..32 {
+            bytes[byte] ^= 1;
+            let sum = crc32(seed().at(OFFSET), &[&bytes[4..RECORD_HEADER_LEN + 3 + len]]);
+            bytes[..4].copy_from_slice(&sum.to_le_bytes());
+            assert!(
+                Head::of_whole(&bytes[..RECORD_HEADER_LEN + 3 + len], seed(), OFFSET).is_some(),
+                "the checksum fits"
+            );
+            assert!(Head::peek(&bytes, seed(), OFFSET).is_none(), "byte {byte}, value of {len} bytes");
+            bytes[byte] ^= 1;
+        }
+    }
+}
+
 #[test]
 fn record_comes_back_padded_to_units() {
     for (key, value) in
@@ -76,7 +107,7 @@ fn record_of_another_place_does_not_verify() {
     {
         assert!(Head::peek(&bytes, other, offset).is_none(), "{what}");
         let raw = RawRecordHeader::read_from_prefix(&bytes).unwrap().0;
-        let head = Head { raw, start: other.at(offset) };
+        let head = Head { raw, sums: Sums::of_head(&raw, other.at(offset)) };
         assert!(!head.verifies(&bytes), "{what}");
     }
 }
