@@ -14,12 +14,15 @@
 //! - A place and `row.key` say alone where the scan is. The merge only saves a seek: where it got lost, in an error or in a step
 //!   that was given up, the next step seeks.
 
+mod bound;
+
 use crate::buffer::ShortBuffer;
 use crate::error::Result;
 use crate::hidden::Hidden;
 use crate::level::{self, LevelCursor, Reading};
 use crate::merge::{EntryRef, Merge, Source};
 use crate::version::{Payload, Version, payload};
+use bound::Bound;
 use jdb_base::{Kind, SeqNo};
 use std::path::Path;
 use std::rc::Rc;
@@ -32,8 +35,8 @@ pub struct Scan {
     row: Buffer,
     seq: SeqNo,
     hidden: Hidden,
-    lower: Vec<u8>,
-    upper: Vec<u8>,
+    lower: Bound,
+    upper: Bound,
     version: Rc<Version>,
 }
 
@@ -124,6 +127,7 @@ impl Scan {
     #[must_use]
     pub fn new(version: Rc<Version>, seq: SeqNo, hidden: Hidden, lower: Vec<u8>, upper: Vec<u8>) -> Self {
         let place = Place::Between(Edge::Start);
+        let (lower, upper) = (Bound::new(lower), Bound::new(upper));
         Self { version, merge: None, seq, hidden, lower, upper, place, row: Buffer::default() }
     }
 
@@ -175,10 +179,10 @@ impl Scan {
     /// Sits just before `key`: the next row is the first at or after it, the previous one the last before it. Costs
     /// nothing until the next step.
     pub fn seek(&mut self, key: &[u8]) {
-        if key >= self.upper.as_slice() {
+        if self.upper.reached_by(key) {
             return self.seek_end();
         }
-        if key <= self.lower.as_slice() {
+        if key <= self.lower.key() {
             return self.seek_start();
         }
         self.row.set_key(key);
@@ -241,7 +245,7 @@ impl Scan {
         self.place = Place::Forward(edge);
         while let Some(entry) = self.merge.as_ref().and_then(Merge::entry) {
             if edge != Edge::After || entry.key > self.row.key.as_slice() {
-                if entry.key >= self.upper.as_slice() {
+                if self.upper.reached_by(entry.key) {
                     break;
                 }
                 if self.sees(&entry) {
@@ -275,7 +279,7 @@ impl Scan {
                 Place::RowBackward | Place::Backward(_) => {
                     let passed = self.place == Place::Backward(Edge::Before);
                     let entry = self.merge.as_ref().and_then(Merge::entry);
-                    let Some(entry) = entry.filter(|entry| entry.key >= self.lower.as_slice()) else {
+                    let Some(entry) = entry.filter(|entry| self.lower.reached_by(entry.key)) else {
                         self.place = Place::Between(Edge::Start);
                         return Ok(Came::End);
                     };
@@ -401,11 +405,11 @@ impl Scan {
     /// Where in entry order to seek an edge.
     fn target(&self, edge: Edge) -> (&[u8], SeqNo) {
         match edge {
-            Edge::Start => (&self.lower, SeqNo::MAX),
+            Edge::Start => (self.lower.key(), SeqNo::MAX),
             Edge::Before => (self.row.key.as_slice(), SeqNo::MAX),
             // A version 0 lies behind; going forward passes it, being of this key.
             Edge::After => (self.row.key.as_slice(), SeqNo::ZERO),
-            Edge::End => (&self.upper, SeqNo::MAX),
+            Edge::End => (self.upper.key(), SeqNo::MAX),
         }
     }
 
@@ -419,6 +423,7 @@ impl Scan {
         if let Some(merge) = merge {
             return Ok(merge);
         }
+        let (lower, upper) = (self.lower.key(), self.upper.key());
         let mut sources = Vec::new();
         for memtable in &self.version.memtables {
             sources.push(Source::Memtable(memtable.cursor()));
@@ -427,12 +432,12 @@ impl Scan {
             return Ok(Merge::new(sources));
         };
         for table in newest {
-            if table.overlaps(&self.lower, Some(&self.upper)) && table.meta().seq_min <= self.seq {
+            if table.overlaps(lower, Some(upper)) && table.meta().seq_min <= self.seq {
                 sources.push(Source::Table(table.reader().await?.cursor()));
             }
         }
         for tables in deeper {
-            let tables = level::overlapping(tables, &self.lower, Some(&self.upper));
+            let tables = level::overlapping(tables, lower, Some(upper));
             if !tables.is_empty() {
                 sources.push(Source::Level(LevelCursor::new(tables.to_vec(), Reading::Cached)));
             }

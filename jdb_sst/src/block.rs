@@ -13,12 +13,12 @@
 //!
 //! Format: docs/format/sst.md.
 
+mod search;
+
 use crate::entry::{EntryRef, Raw};
 use crate::error::Damage;
 use crate::layout::{COUNT_LEN, RESTART_INTERVAL, WIDE};
-use jdb_base::key::common_prefix_len;
 use jdb_base::{Kind, SeqNo, varint};
-use std::cmp::Ordering;
 
 /// A block's bytes, without trailer, and what its ends say.
 #[derive(Clone, Copy, Debug)]
@@ -86,64 +86,6 @@ impl<'a> Block<'a> {
     #[must_use]
     pub fn base(&self) -> SeqNo {
         SeqNo::new(self.shape.base)
-    }
-
-    /// Number of the first entry at or after `(key, seq)` in entry order; [`Block::count`] when there is none.
-    ///
-    /// ```
-    /// # use jdb_base::{Kind, SeqNo};
-    /// # let mut builder = jdb_sst::BlockBuilder::new();
-    /// # for key in ["apple", "lemon"] {
-    /// #     builder.append(key.as_bytes(), SeqNo::ZERO, Kind::Inline, b"").unwrap();
-    /// # }
-    /// # let mut bytes = Vec::new();
-    /// # builder.finish(&mut bytes);
-    /// let block = jdb_sst::Block::parse(&bytes)?; // apple, lemon
-    /// assert_eq!(block.find(b"kiwi", SeqNo::MAX)?, 1);
-    /// assert_eq!(block.find(b"melon", SeqNo::MAX)?, 2);
-    /// # Ok::<(), jdb_sst::Damage>(())
-    /// ```
-    /// Cost: log2(n) probes, no allocation.
-    ///
-    /// # Errors
-    /// [`Damage::Corrupt`] when a probed entry runs into the next one or out of the block.
-    pub fn find(&self, key: &[u8], seq: SeqNo) -> Result<usize, Damage> {
-        // Heads below the target: [0, low). The target is in the run of the last of them, or the head after it.
-        let (mut low, mut high) = (0, self.shape.count.div_ceil(RESTART_INTERVAL));
-        let mut head: &[u8] = &[];
-        while low < high {
-            let middle = low.midpoint(high);
-            let raw = self.head(middle)?;
-            if self.order(raw.suffix.cmp(key), &raw, seq, middle * RESTART_INTERVAL)? == Ordering::Less {
-                low = middle + 1;
-                head = raw.suffix;
-            } else {
-                high = middle;
-            }
-        }
-        if low == 0 {
-            return Ok(0);
-        }
-        let common = common_prefix_len(head, key);
-        let head_order = head.cmp(key);
-        let mut end = (low * RESTART_INTERVAL).min(self.shape.count);
-        let mut start = (low - 1) * RESTART_INTERVAL + 1;
-        while start < end {
-            let middle = start.midpoint(end);
-            let raw = self.raw(middle)?;
-            // The whole key is not put together: bytes shared with the head compare as the head's did.
-            let by_key = if raw.shared > common {
-                head_order
-            } else {
-                raw.suffix.cmp(key.get(raw.shared..).unwrap_or_default())
-            };
-            if self.order(by_key, &raw, seq, middle)? == Ordering::Less {
-                start = middle + 1;
-            } else {
-                end = middle;
-            }
-        }
-        Ok(start)
     }
 
     /// The entry with this number, its key put together in `scratch`; `None` when there are not so many.
@@ -260,14 +202,6 @@ impl<'a> Block<'a> {
     #[inline]
     fn end(&self, index: usize) -> Option<usize> {
         if index + 1 < self.shape.count { self.offset(index + 1) } else { Some(self.shape.offsets_at) }
-    }
-
-    #[inline]
-    fn order(&self, by_key: Ordering, raw: &Raw<'_>, seq: SeqNo, index: usize) -> Result<Ordering, Damage> {
-        if by_key != Ordering::Equal {
-            return Ok(by_key);
-        }
-        Ok(seq.cmp(&self.seq(raw, index)?))
     }
 
     #[cold]

@@ -57,6 +57,19 @@ impl<'a> Raw<'a> {
         Self::decode_long(block.get(start..end)?, end)
     }
 
+    /// The shared length and the suffix of an entry, for who compares keys; `None` when the entry is cut, or not one that is split
+    /// without a loop, as nearly all are.
+    #[inline]
+    pub(crate) fn key_of(entry: &[u8]) -> Option<(usize, &[u8])> {
+        let (&[shared, suffix_len], rest) = entry.split_first_chunk()?;
+        let last = (!u64::from_le_bytes(*rest.first_chunk()?) & GOES_ON).trailing_zeros();
+        if shared | suffix_len >= 0x80 || last == u64::BITS {
+            return None;
+        }
+        let suffix_at = last as usize / 8 + 1;
+        Some((usize::from(shared), rest.get(suffix_at..suffix_at + usize::from(suffix_len))?))
+    }
+
     fn decode_long(mut bytes: &'a [u8], end: usize) -> Option<Self> {
         let shared = varint::take_u32(&mut bytes)? as usize;
         let suffix_len = varint::take_u32(&mut bytes)? as usize;
@@ -164,6 +177,9 @@ mod tests {
                     out.extend_from_slice(&[0xff; 16]);
                     let short = Raw::decode(&out, 3, end).unwrap();
                     let long = Raw::decode_long(&out[3..end], end).unwrap();
+                    let key = Raw::key_of(&out[3..end]);
+                    assert!(key.is_none_or(|key| key == (long.shared, long.suffix)), "{tag:#x}");
+                    assert_eq!(key.is_some(), (shared | suffix_len) < 128 && tag < 1 << 56, "{tag:#x}");
                     for raw in [short, long] {
                         assert_eq!((raw.shared, raw.suffix.len()), (shared as usize, suffix_len as usize));
                         assert_eq!((raw.tag, raw.value), (tag, &b"value"[..]), "{tag:#x}");

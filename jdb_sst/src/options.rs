@@ -15,7 +15,7 @@ pub struct WriterOptions {
     pub top_len: usize,
     /// How blocks are compressed.
     pub codec: Codec,
-    /// Whether filters are written, which say of nearly every absent key that it is absent; default on. They take about 10.7
+    /// Whether filters are written, which say of nearly every absent key that it is absent; default on. They take about 10.5
     /// bits a key.
     pub filter: bool,
     /// Whether a meta block of [`Properties`](crate::Properties) is written, about 60 bytes; default on.

@@ -59,6 +59,11 @@ impl Keys {
         self.hashes.len() - self.open_at >= FILTER_KEYS_TARGET
     }
 
+    /// The partition has as many keys as a filter should: with one more it would have to end before the open data block.
+    pub(crate) fn is_full(&self) -> bool {
+        self.open_at > 0 && self.hashes.len() == FILTER_KEYS_TARGET
+    }
+
     /// The partition has to end before the open data block, which ends now.
     pub(crate) fn is_over(&self) -> bool {
         let max = if self.is_split { FILTER_KEYS_MAX } else { FILTER_KEYS_TARGET };

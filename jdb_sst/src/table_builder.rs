@@ -5,8 +5,10 @@
 //! block, the hashes of one partition and what its filter is made of (200 KiB), one separator a partition, and the bytes that
 //! were not taken yet.
 //!
-//! Building a filter is put off: it is done by [`TableBuilder::step`] in slices, and whatever is left of it when the next data
-//! block is complete. The bytes are the same either way.
+//! Building a filter is put off: it is done by [`TableBuilder::step`] in slices, and whatever is left of it when an eighth of the
+//! next data block is there. The bytes are the same either way.
+//!
+//! What is left of the page behind an index partition is filled by a data block that ends with the page, before its target.
 //!
 //! Format: docs/format/sst.md.
 
@@ -26,6 +28,9 @@ use jdb_base::checksum::Seed;
 use jdb_base::pages::PAGE_LEN;
 use jdb_base::{Kind, SeqNo};
 use xxhash_rust::xxh3::xxh3_64;
+
+/// A data block ends before its target, where that saves padding, when it has one of so many parts of it.
+const SHORT_BLOCK: usize = 8;
 
 /// Builds one table in memory; what is ready can be [taken](TableBuilder::take) away at any time.
 ///
@@ -49,6 +54,8 @@ pub struct TableBuilder {
     out: Vec<u8>,
     start: u64,
     block: BlockBuilder,
+    /// What is left of the page where the open data block will lie; known once it is of some length.
+    room: Option<usize>,
     index: IndexBuilder,
     /// Hashes for the next filter; `None` when no filters are written.
     keys: Option<Keys>,
@@ -92,6 +99,7 @@ impl TableBuilder {
             out: Vec::new(),
             start: 0,
             block: BlockBuilder::new(),
+            room: None,
             index: IndexBuilder::default(),
             keys,
             pending: None,
@@ -126,8 +134,7 @@ impl TableBuilder {
         let mut shared = self.block.shared(key);
         if !self.block.is_empty() {
             let len_with = self.block.len_with(shared, key, seq, value);
-            let keys_full = self.keys.as_ref().is_some_and(Keys::is_block_full);
-            if keys_full || is_full(self.block.len(), len_with, self.options.block_len) {
+            if self.ends_before(key, len_with) {
                 self.finish_block(Some(key));
                 shared = 0;
             }
@@ -231,6 +238,36 @@ impl TableBuilder {
         (self.out, info)
     }
 
+    /// Whether the open data block ends before the next entry, which has this key and with which it would have this length.
+    fn ends_before(&mut self, key: &[u8], len_with: usize) -> bool {
+        let (len, target) = (self.block.len(), self.options.block_len);
+        if self.keys.as_ref().is_some_and(Keys::is_block_full) || is_full(len, len_with, target) {
+            return true;
+        }
+        // A shorter block costs more than the room that it saves.
+        if len < target / SHORT_BLOCK {
+            return false;
+        }
+        let is_partition_full = self.keys.as_ref().is_some_and(Keys::is_full);
+        (is_partition_full && self.block.last().is_some_and(|(last, _)| last != key))
+            || self.is_page_full(len_with)
+    }
+
+    /// Whether the page ends, within which something else begins, before a data block of this length does.
+    fn is_page_full(&mut self, len_with: usize) -> bool {
+        let (len, target) = (self.block.len(), self.options.block_len);
+        // Long entries make blocks that are longer than a page and cross its border anyway; what lz4 makes of one is not known yet.
+        if target > PAGE_LEN || self.options.codec != Codec::Plain || len_with - len > target / 16 {
+            return false;
+        }
+        if self.room.is_none() {
+            // What waits lies before this block.
+            while self.step() {}
+            self.room = Some(PAGE_LEN - (self.offset() % PAGE_LEN as u64) as usize);
+        }
+        self.room.is_some_and(|room| room < target && len <= room && len_with > room)
+    }
+
     /// Takes note of the next entry, which the open block is about to get.
     fn note(&mut self, key: &[u8], seq: SeqNo, kind: Kind, value: &[u8]) {
         let last = self.block.last().map(|(last, _)| last);
@@ -269,6 +306,7 @@ impl TableBuilder {
     fn finish_block(&mut self, next: Option<&[u8]>) {
         // What waits lies before this block.
         while self.step() {}
+        self.room = None;
         if self.keys.as_ref().is_some_and(Keys::is_over) {
             self.finish_partition();
             while self.step() {}

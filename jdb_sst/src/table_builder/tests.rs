@@ -68,6 +68,41 @@ fn every_entry_starts_below_the_target_and_short_entries_fill_a_page() {
 }
 
 #[test]
+fn the_page_behind_an_index_partition_is_filled() {
+    for value_len in [0, 12, 60] {
+        let rows: Vec<Row> =
+            (0..30_000).map(|i| Row::new(format!("{i:024}").as_bytes(), i, &vec![1; value_len])).collect();
+        let (bytes, info) = build(&rows, WriterOptions::default());
+        assert!(info.filter_len > 7 * 5000, "there are partitions");
+        let waste = info.padding_len as f64 / info.len as f64;
+        assert!(waste < 0.015, "values of {value_len}: {waste:.4} is padding");
+        let table = Table::open(bytes).unwrap();
+        for handle in blocks(&table) {
+            assert!(handle.len <= 4096, "{handle:?}");
+            assert_eq!(handle.offset / 4096, (handle.end().unwrap() - 1) / 4096, "{handle:?} straddles");
+        }
+        assert!(table.scan(false).unwrap() == rows, "values of {value_len}");
+    }
+}
+
+#[test]
+fn filters_built_early_or_late_give_the_same_bytes() {
+    let rows: Vec<Row> = (0..20_000).map(|i| Row::new(format!("{i:024}").as_bytes(), i, b"value")).collect();
+    let (whole, info) = build(&rows, WriterOptions::default());
+    for seed in 0..6 {
+        let mut rng = Rng(seed);
+        let mut builder = TableBuilder::new([7; 16], WriterOptions::default()).unwrap();
+        for row in &rows {
+            builder.append(&row.key, row.seq, row.kind, &row.value).unwrap();
+            if seed == 0 || rng.below(4 << seed) == 0 {
+                let _ = builder.step();
+            }
+        }
+        assert!(builder.finish() == (whole.clone(), info.clone()), "seed {seed}");
+    }
+}
+
+#[test]
 fn entry_out_of_order_is_refused_and_the_table_goes_on() {
     for block_len in [1, 4096] {
         let mut builder = TableBuilder::new([7; 16], options(block_len, 4096, 65_536)).unwrap();
