@@ -15,6 +15,10 @@ use std::io;
 /// Environment variable that chooses the driver when [`Config::driver`] does not: `poll`, `io_uring` or `iocp`.
 pub const DRIVER_VARIABLE: &str = "JDB_DRIVER";
 
+/// Tasks that run before completions are looked for and the future that the thread blocks on has its turn. compio's default is 61: beside
+/// tasks that keep waking themselves, as work in the background does, whatever waits for I/O would wait for 61 of their steps.
+const TASKS_A_ROUND: usize = 4;
+
 /// Settings of a runtime.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -81,6 +85,7 @@ fn build(config: &Config, proactor: &mut ProactorBuilder) -> io::Result<Runtime>
     RuntimeBuilder::new()
         .with_proactor(proactor.clone())
         .sync_queue_size(config.wake_count_max.max(1))
+        .event_interval(TASKS_A_ROUND)
         .build()
 }
 

@@ -65,7 +65,7 @@ pub type NextFile<'a> = &'a mut dyn FnMut() -> (u32, PathBuf);
 
 /// A compaction under way.
 ///
-/// Memory: one batch (256 entries, or 64 KiB and one entry), the writer of one table, and one data block a source.
+/// Memory: one batch (64 entries, or 64 KiB and one entry), the writer of one table, and one data block a source.
 pub struct Compaction {
     disk: Disk,
     plan: Plan,

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// Entries written between two steps aside for other tasks; about 100 us of work.
-const SLICE_COUNT: usize = 256;
+const SLICE_COUNT: usize = 64;
 
 /// What a flush wrote.
 #[derive(Clone, Debug)]

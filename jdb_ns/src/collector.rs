@@ -51,10 +51,10 @@ const BLOCK_LEN: usize = 16 << 10;
 const PART_COUNT: usize = 64;
 const PART_LEN: u64 = 1 << 20;
 /// Pieces of work between two looks at the clock, and their bytes.
-const LOOK_COUNT: u32 = 16;
-const LOOK_LEN: usize = 64 << 10;
+const LOOK_COUNT: u32 = 4;
+const LOOK_LEN: usize = 16 << 10;
 /// Time at a stretch.
-const STEP: Duration = Duration::from_micros(200);
+const STEP: Duration = Duration::from_micros(50);
 
 /// What the collector shares with the shard's other tasks.
 #[derive(Default, Debug)]

@@ -6,7 +6,7 @@ use jdb_base::{Kind, SeqNo};
 use std::ops::Range;
 
 /// Entries of a batch.
-const COUNT_MAX: usize = 256;
+const COUNT_MAX: usize = 64;
 /// Bytes of keys and values from which on a batch is full.
 const LEN_MAX: usize = 64 << 10;
 
