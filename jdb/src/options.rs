@@ -25,9 +25,9 @@ pub struct Options {
     /// on top, about 300 bytes for each table, segment and pack, and up to 12 MiB for each of at most two collections under way. Writers wait for a flush when the memtables' half is full.
     /// More makes fewer, larger tables and keeps more of them at hand.
     pub memory: usize,
-    /// Tables and segments kept open for reading, of the whole database; default 256. What is evicted is opened again when
-    /// it is read. Open as well are what reads, compactions and collections use just then, and in each shard the MANIFEST and the
-    /// segments not yet synced, one mostly.
+    /// Tables and segments kept open, of the whole database; default 256. Three for each shard, half of all at most, are for
+    /// segments that are written to, the others for reading. What is evicted is opened again when it is read. Open as well are
+    /// what reads, compactions and collections use just then, and the MANIFEST of each shard.
     pub descriptors: usize,
     /// Values up to this many bytes also stay in the index, where reads and scans find them without a second read;
     /// default 128. Larger makes the index, and what its compaction writes, larger.

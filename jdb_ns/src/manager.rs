@@ -111,7 +111,10 @@ impl Manager {
         let account = Rc::new(Account::new(memtable_len, options.unflushed_len, budget.flush_count_max));
         let reserve = Rc::new(Reserve::open(&disk, &options.dir, options.reserve_len).await?);
         let cache = Rc::new(BlockCache::new(budget.cache_len as u64));
-        let handles = Rc::new(Handles::new(options.descriptors, budget.handles_len));
+        // Segments that are written to hold descriptors, too.
+        let written = usize::from(superblock.shard_count) * writer::HELD_SEGMENTS_MAX;
+        let read = options.descriptors.saturating_sub(written).max(options.descriptors / 2).max(1);
+        let handles = Rc::new(Handles::new(read, budget.handles_len));
         let log_buffer = Rc::<RefCell<Vec<u8>>>::default();
         let gate = Rc::new(Gate::new(COMPACTION_COUNT_MAX));
         let allowance = Rc::<Allowance>::default();

@@ -30,7 +30,7 @@ const DROPS_UNFLUSHED_MAX: usize = 4096;
 const CLOSED_COUNT_MAX: usize = 3;
 
 /// The writer waits for a sync while this many segments hold descriptors, because not all of them is synced.
-const HELD_SEGMENTS_MAX: usize = 3;
+pub(crate) const HELD_SEGMENTS_MAX: usize = 3;
 
 /// Gaps between lives that are kept: each is a life that wrote something.
 const GAP_COUNT_MAX: usize = 1024;
