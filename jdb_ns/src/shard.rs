@@ -381,12 +381,13 @@ impl Shard {
             drop(self.note_synced().await);
             drop(self.log.mark().await);
             self.log.seal_now().await;
-            self.log.drop_spare().await;
         }
         self.stop();
         while self.tasks.get() > 0 {
             self.task_over.wait().await;
         }
+        // Nobody collects any more.
+        self.log.drop_spare().await;
         result
     }
 
