@@ -76,7 +76,8 @@ fn backup_stays_sound() -> bool {
 fn a_file_that_a_backup_links_is_not_written_over() {
     assert!(backup_stays_sound());
     plant(&[Plant::RecycleLinked]);
-    let found = !backup_stays_sound();
+    // Which file is taken depends on what the disk does first.
+    let found = (0..20).any(|_| !backup_stays_sound());
     plant(&[]);
     assert!(found, "the planted bug is noticed");
 }
