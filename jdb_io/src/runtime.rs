@@ -1,4 +1,5 @@
-//! A compio runtime with settings that suit a database. Any other compio runtime works as well.
+//! A compio runtime with settings that suit a database. Any other compio runtime works as well; give it an `event_interval` of 4 or so, else
+//! reads wait for up to 61 steps of work in the background.
 //!
 //! ```
 //! let runtime = jdb_io::runtime(&jdb_io::RuntimeConfig::default())?;
