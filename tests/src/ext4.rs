@@ -101,6 +101,18 @@ impl Drop for Ext4 {
     }
 }
 
+/// How many bytes wait in a pipe.
+///
+/// # Errors
+/// The system's.
+#[expect(unsafe_code, reason = "an ioctl that no library offers")]
+pub fn waiting_len(pipe: &impl AsRawFd) -> std::io::Result<usize> {
+    let mut len: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and this ioctl writes one int through the pointer, which lives until it returns.
+    let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut len) };
+    if result == 0 { Ok(usize::try_from(len).unwrap_or(0)) } else { Err(std::io::Error::last_os_error()) }
+}
+
 #[expect(unsafe_code, reason = "no safe way to ask for the user id")]
 fn is_root() -> bool {
     // SAFETY: takes no argument and cannot fail.

@@ -205,16 +205,43 @@ impl<R: Read> Hearer<R> {
                 self.used = self.buffer.len() - bytes.len();
                 return Ok(Some(message));
             }
-            self.buffer.drain(..self.used);
-            self.used = 0;
-            let filled = self.buffer.len();
-            self.buffer.resize(filled + 64 * 1024, 0);
-            let read = self.from.read(&mut self.buffer[filled..])?;
-            self.buffer.truncate(filled + read);
-            if read == 0 {
+            if self.read(64 * 1024)? == 0 {
                 return Ok(None);
             }
         }
+    }
+
+    /// The whole messages among the next `len` bytes, which are in the pipe.
+    ///
+    /// # Errors
+    /// The pipe's.
+    pub fn hear_within(&mut self, mut len: usize) -> io::Result<Vec<Message>> {
+        while len > 0 {
+            match self.read(len)? {
+                0 => break,
+                read => len -= read,
+            }
+        }
+        let mut bytes = &self.buffer[self.used..];
+        let messages = std::iter::from_fn(|| Message::take(&mut bytes)).collect();
+        self.used = self.buffer.len() - bytes.len();
+        Ok(messages)
+    }
+
+    /// Where it reads from.
+    pub const fn source(&self) -> &R {
+        &self.from
+    }
+
+    /// Takes in at most `len` more bytes.
+    fn read(&mut self, len: usize) -> io::Result<usize> {
+        self.buffer.drain(..self.used);
+        self.used = 0;
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + len, 0);
+        let read = self.from.read(&mut self.buffer[filled..]);
+        self.buffer.truncate(filled + read.as_ref().map_or(0, |read| *read));
+        read
     }
 }
 
