@@ -7,10 +7,9 @@
 
 use clap::Parser;
 use jdb::{Durability, Options};
+use jdb_bench::child::{run_and_kill, say_and_wait};
 use jdb_bench::{Load, Result, Rows, block_on, fill, median};
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 #[derive(Parser)]
@@ -50,7 +49,7 @@ fn main() -> Result<()> {
     let (mut kill_ms, mut kill_rate, mut clean_ms) = (vec![], vec![], vec![]);
     for round in 0..args.rounds.max(1) {
         let path = dir.path().join(round.to_string());
-        fill_and_kill(&path)?;
+        run_and_kill(&std::env::current_exe()?, "--child", &path)?;
         let (ms, unflushed_len) = open_and_close(&path)?;
         kill_ms.push(ms);
         kill_rate.push(unflushed_len as f64 / 1e3 / ms);
@@ -89,24 +88,6 @@ fn open_and_close(path: &Path) -> Result<(f64, u64)> {
     })
 }
 
-/// Starts this program as the child, waits for its word and kills it.
-fn fill_and_kill(path: &Path) -> Result<()> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(std::env::args().skip(1))
-        .arg("--child")
-        .arg(path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut line = String::new();
-    if let Some(out) = child.stdout.take() {
-        BufReader::new(out).read_line(&mut line)?;
-    }
-    child.kill()?;
-    child.wait()?;
-    if line == "filled\n" { Ok(()) } else { Err("the child did not fill the database".into()) }
-}
-
 /// Fills, flushes after `flushed` rows, puts the rest, says so and waits for its end.
 async fn child(path: &Path, rows: Rows, flushed: u64, shards: u16) -> Result<()> {
     let db = jdb::open(Options { shards, ..Options::at(path) }).await?;
@@ -114,9 +95,5 @@ async fn child(path: &Path, rows: Rows, flushed: u64, shards: u16) -> Result<()>
     fill(&db, rows, 0..flushed, load).await?;
     db.flush().await?;
     fill(&db, rows, flushed..rows.count, load).await?;
-    println!("filled");
-    std::io::stdout().flush()?;
-    // Ends with the parent at the latest.
-    let _ = std::io::stdin().read(&mut [0])?;
-    Ok(())
+    say_and_wait("filled")
 }

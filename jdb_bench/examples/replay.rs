@@ -9,11 +9,10 @@
 
 use clap::Parser;
 use jdb::{Durability, NsId, Options};
+use jdb_bench::child::{run_and_kill, say_and_wait};
 use jdb_bench::{Result, Usage, block_on, median};
 use jdb_tenants::mix;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 #[derive(Parser)]
@@ -67,12 +66,12 @@ fn main() -> Result<()> {
     let dir = tempfile::tempdir_in(args.dir.clone().unwrap_or_else(std::env::temp_dir))?;
     let path = dir.path().join("db");
     let this = std::env::current_exe()?;
-    run(&this, "--fill", &path)?;
+    run_and_kill(&this, "--fill", &path)?;
     let mut programs = vec![("this", this, vec![])];
     programs.extend(args.against.clone().map(|program| ("against", program, vec![])));
     for _ in 0..args.rounds.max(1) {
         for (_, program, all) in &mut programs {
-            let line = run(program, "--open", &path)?;
+            let line = run_and_kill(program, "--open", &path)?;
             let figures = line.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<f64>>();
             all.push(<Took>::try_from(figures).map_err(|_| format!("the child said {line:?}"))?);
         }
@@ -89,24 +88,6 @@ fn main() -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Runs a program on `path` until it has said a line, and kills it.
-fn run(program: &Path, what: &str, path: &Path) -> Result<String> {
-    let mut child = Command::new(program)
-        .args(std::env::args().skip(1))
-        .arg(what)
-        .arg(path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut line = String::new();
-    if let Some(out) = child.stdout.take() {
-        BufReader::new(out).read_line(&mut line)?;
-    }
-    child.kill()?;
-    child.wait()?;
-    if line.is_empty() { Err(format!("{what} failed").into()) } else { Ok(line) }
 }
 
 fn options(path: &Path, args: &Args) -> Options {
@@ -143,7 +124,7 @@ async fn fill(path: &Path, args: &Args) -> Result<()> {
             db.ns(*ns).put(key, value).durability(Durability::Os).await?;
         }
     }
-    told("filled")
+    say_and_wait("filled")
 }
 
 async fn open(path: &Path, args: &Args) -> Result<()> {
@@ -151,13 +132,5 @@ async fn open(path: &Path, args: &Args) -> Result<()> {
     let db = jdb::open(options(path, args)).await?;
     let (ms, cpu_ms) = (usage.time().as_secs_f64() * 1e3, usage.cpu().as_secs_f64() * 1e3);
     let len: u64 = db.stats().shards.iter().map(|shard| shard.unflushed_len).sum();
-    told(&format!("{ms} {cpu_ms} {len}"))
-}
-
-/// Says it and waits: the process ends with its parent at the latest, and without closing anything.
-fn told(what: &str) -> Result<()> {
-    println!("{what}");
-    std::io::stdout().flush()?;
-    let _ = std::io::stdin().read(&mut [0])?;
-    std::process::exit(0)
+    say_and_wait(&format!("{ms} {cpu_ms} {len}"))
 }

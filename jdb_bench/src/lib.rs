@@ -9,6 +9,7 @@
 //! Times on a shared machine are noise around the truth: figures are medians, alternatives are measured in alternating
 //! rounds of one run, and counters (bytes, operations, CPU time) stand beside every time.
 
+pub mod child;
 pub mod index;
 pub mod keys;
 pub mod names;

@@ -92,17 +92,15 @@ impl Shard {
     pub(crate) async fn retire_waiting_drops(&self) -> Result<()> {
         let mut manifest = self.manifest.lock().await;
         let unlooked = self.retire_due.get().min(manifest.state.drops.len());
-        self.retire_due.set(unlooked.saturating_sub(LOOK_COUNT_MAX));
-        let mut edit = Edit::default();
-        let gone = if unlooked == 0 {
-            Vec::new()
-        } else {
-            self.retire_drops(&manifest.state, manifest.state.last_seq, &mut edit)
-        };
-        if !edit.drops_removed.is_empty() {
-            self.commit_edit(&mut manifest, &edit).await?;
-            self.drops.borrow_mut().remove(&gone);
+        if unlooked > 0 {
+            let mut edit = Edit::default();
+            let gone = self.retire_drops(&manifest.state, manifest.state.last_seq, &mut edit);
+            if !edit.drops_removed.is_empty() {
+                self.commit_edit(&mut manifest, &edit).await?;
+                self.drops.borrow_mut().remove(&gone);
+            }
         }
+        self.retire_due.set(unlooked.saturating_sub(LOOK_COUNT_MAX));
         Ok(())
     }
 }

@@ -69,12 +69,12 @@ impl Shard {
     /// In the flusher's task, when no memtable waits: closes the open segment and moves the replay position behind it, if nothing was
     /// written that is in no table. Best effort: what fails is tried again when something else has changed.
     pub(crate) async fn turn_over(&self) {
+        // It would hold the room that this is for.
+        self.log.drop_spare().await;
         let room = self.log.unsynced_span() + 1 < self.settings.life_jump;
         let started = matches!(self.life.get(), Life::Started);
         let unwritten = self.active.get().log_len == 0 || planted(Plant::TurnOverUnflushed);
         if unwritten && started && room && !self.closing.get() {
-            // It would hold the room that this is for.
-            self.log.drop_spare().await;
             match self.log.turn_over(&mut || self.take_number()).await {
                 // What was written before the mark was inserted in the step in which its write ended.
                 Ok(mark) => self.turned_over(mark.end, mark.placed.last().map(|placed| placed.seq)),

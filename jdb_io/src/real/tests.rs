@@ -2,6 +2,7 @@
 
 mod children;
 mod going_away;
+mod rounds;
 
 use crate::real::flight::Flight;
 use crate::real::handle::{CLOSED_ELSEWHERE, Handle};
@@ -603,31 +604,4 @@ fn link_is_a_second_name_of_the_same_file() {
         assert_eq!(error.io_kind(), Some(ErrorKind::AlreadyExists), "{error}");
         assert!(disk.hard_link(&dir.join("none"), &to).await.unwrap_err().is_not_found());
     });
-}
-
-#[test]
-fn whoever_waits_has_its_turn_soon_beside_tasks_that_keep_waking_themselves() {
-    for (driver, runtime) in runtimes() {
-        let runs = Rc::new(Cell::new(0u32));
-        runtime.block_on(async {
-            let busy: Vec<_> = (0..100)
-                .map(|_| {
-                    let runs = Rc::clone(&runs);
-                    compio::runtime::spawn(async move {
-                        loop {
-                            runs.set(runs.get() + 1);
-                            task::yield_now().await;
-                        }
-                    })
-                })
-                .collect();
-            for _ in 0..50 {
-                let before = runs.get();
-                task::yield_now().await;
-                assert!(runs.get() - before <= 4, "{driver:?}: {} runs", runs.get() - before);
-            }
-            assert!(runs.get() >= 50, "they have their share, too");
-            drop(busy);
-        });
-    }
 }

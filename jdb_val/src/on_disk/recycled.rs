@@ -15,6 +15,10 @@ async fn bytes_of(disk: &Disk, number: u32) -> bytes::Bytes {
     file.read_at(0, len as usize).await.unwrap()
 }
 
+async fn names(disk: &Disk) -> Vec<String> {
+    disk.list(DIR.as_ref()).await.unwrap().into_iter().map(|entry| entry.name).collect()
+}
+
 /// Fills segment 1, begins segment 2, and gives the first one up as if it had been collected.
 async fn with_a_spare(disk: &Disk) -> (ValueLog, Checkpoint, u32) {
     let (log, ..) = open(disk, long(), &Checkpoint::default()).await.unwrap();
@@ -125,8 +129,7 @@ fn a_file_that_cannot_be_taken_is_no_obstacle() {
                 (faulty.faults_hit(), log.stats().segments_recycled, log.written().segment),
                 (1, 0, 3)
             );
-            let names: Vec<_> = disk.list(DIR.as_ref()).await.unwrap().into_iter().map(|e| e.name).collect();
-            assert_eq!(names, ["00000002.log", "00000003.log"], "{fault:?}");
+            assert_eq!(names(&disk).await, ["00000002.log", "00000003.log"], "{fault:?}");
         });
     }
 }
@@ -141,7 +144,6 @@ fn a_spare_can_be_given_up() {
         assert!(!log.drop_spare().await);
         append(&log, &mut next, &[vec![put(1, "new", vec![1; 500])]]).await.unwrap();
         assert_eq!(log.stats().segments_recycled, 0);
-        let names: Vec<_> = disk.list(DIR.as_ref()).await.unwrap().into_iter().map(|e| e.name).collect();
-        assert_eq!(names, ["00000002.log", "00000003.log"]);
+        assert_eq!(names(&disk).await, ["00000002.log", "00000003.log"]);
     });
 }
