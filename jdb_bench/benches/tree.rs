@@ -5,7 +5,8 @@ use jdb_base::{Kind, SeqNo};
 use jdb_bench::index::{key, pointer};
 use jdb_io::{BlockCache, Disk, Handles};
 use jdb_lsm::{
-    Compaction, CompactionOptions, Hidden, Keeper, PickerOptions, Scan, Table, Tree, pick, write_table,
+    Compaction, CompactionOptions, FlushOptions, Hidden, Keeper, PickerOptions, Scan, Table, Tree, pick,
+    write_table,
 };
 use jdb_mem::Memtable;
 use jdb_sst::WriterOptions;
@@ -34,6 +35,10 @@ fn fill(memtable: &Memtable, part: u64) {
     }
 }
 
+fn flush_options() -> FlushOptions {
+    FlushOptions::newest(WriterOptions::default(), |_, _| 0)
+}
+
 /// Four tables of level 0 and a memtable.
 async fn tree(disk: &Disk, dir: &Path) -> Tree {
     let (cache, handles) = (Rc::new(BlockCache::new(64 << 20)), Rc::<Handles>::default());
@@ -43,7 +48,7 @@ async fn tree(disk: &Disk, dir: &Path) -> Tree {
         fill(&memtable, part);
         tree.rotate();
         let path = dir.join(format!("{part}.sst"));
-        let written = write_table(disk, &path, part as u32, WriterOptions::default(), &memtable, |_, _| 0);
+        let written = write_table(disk, &path, part as u32, flush_options(), &memtable);
         let flushed = written.await.expect("a table").expect("entries");
         let table = Table::new(disk, path, flushed.meta, Some(cache.clone()), &handles);
         tree.flushed(&memtable, Some(Rc::new(table)));
@@ -118,9 +123,9 @@ fn pieces(criterion: &mut Criterion) {
     group.bench_function("flush of a memtable", |bencher| {
         bencher.iter(|| {
             let (number, path) = next_file();
-            let options = WriterOptions::default();
+            let options = flush_options();
             runtime.block_on(async {
-                write_table(&disk, &path, number, options, &memtable, |_, _| 0).await.expect("a table");
+                write_table(&disk, &path, number, options, &memtable).await.expect("a table");
                 disk.remove(&path).await.expect("removed");
             });
         });
@@ -128,7 +133,8 @@ fn pieces(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(TABLES * COUNT));
     group.bench_function("compaction of 4 tables", |bencher| {
         bencher.iter(|| {
-            let plan = pick(&version.candidates(|_| 0), u64::MAX, &[], &PickerOptions::default());
+            let plan =
+                pick(&version.candidates(|_| 0, |_, _| false), u64::MAX, &[], &PickerOptions::default());
             let writer = WriterOptions::default();
             let options = CompactionOptions { writer, table_len: 16 << 20, record_len: |_, _| 0 };
             let plan = plan.expect("four tables of level 0 are due");

@@ -6,7 +6,8 @@ use jdb_base::{Kind, SeqNo};
 use jdb_bench::index::{key, pointer};
 use jdb_io::{BlockCache, Disk};
 use jdb_lsm::{
-    Compaction, CompactionOptions, Found, Hidden, Keeper, Payload, Scan, Table, Tree, pick_all, write_table,
+    Compaction, CompactionOptions, FlushOptions, Found, Hidden, Keeper, Payload, Scan, Table, Tree, pick_all,
+    write_table,
 };
 use jdb_sst::WriterOptions;
 use std::path::Path;
@@ -33,10 +34,11 @@ async fn tree(dir: &Path) -> Tree {
             tree.rotate();
             let path = dir.join(format!("{number}.sst"));
             let options = WriterOptions::default();
-            let flushed = write_table(&disk, &path, number as u32, options, &memtable, |_, _| 0)
-                .await
-                .unwrap()
-                .unwrap();
+            let flushed =
+                write_table(&disk, &path, number as u32, FlushOptions::newest(options, |_, _| 0), &memtable)
+                    .await
+                    .unwrap()
+                    .unwrap();
             tree.flushed(
                 &memtable,
                 Some(Rc::new(Table::new(&disk, path, flushed.meta, Some(cache.clone()), &handles))),
@@ -142,11 +144,13 @@ async fn deep_tree(dir: &Path) -> Tree {
         }
         tree.rotate();
         let options = WriterOptions::default();
-        let written = write_table(&disk, &path(number), number, options, &memtable, |_, _| 0).await;
+        let written =
+            write_table(&disk, &path(number), number, FlushOptions::newest(options, |_, _| 0), &memtable)
+                .await;
         tree.flushed(&memtable, Some(open(path(number), written.unwrap().unwrap().meta)));
         if number == 1 {
             let version = tree.version();
-            let plan = pick_all(&version.candidates(|_| 0), 0).1.unwrap();
+            let plan = pick_all(&version.candidates(|_| 0, |_, _| false), 0).1.unwrap();
             let writer = WriterOptions::default();
             let options = CompactionOptions { writer, table_len: 64 << 10, record_len: |_, _| 0 };
             let compaction = Compaction::new(&disk, &version, plan, Rc::new(Newest), options).unwrap();

@@ -104,6 +104,8 @@ plants! {
     ShadowBeforeDrops,
     /// The MANIFEST names a compaction's result before the log is synced through the compaction's start.
     CompactBeforeLogSync,
+    /// A flush applies drops whose records lie behind its memtable, where the log need not be synced.
+    FlushDropsAhead,
     /// Drops of a namespace are merged although a snapshot lies between them.
     MergeDropsOverSnapshot,
     /// The files of merged tables are removed before the MANIFEST record that lets them go.

@@ -5,7 +5,8 @@
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::{Disk, RuntimeConfig};
 use jdb_lsm::{
-    Compaction, CompactionOptions, Hidden, Keeper, PickerOptions, Scan, Table, Tree, pick, write_table,
+    Compaction, CompactionOptions, FlushOptions, Hidden, Keeper, PickerOptions, Scan, Table, Tree, pick,
+    write_table,
 };
 use jdb_mem::Memtable;
 use std::error::Error;
@@ -48,7 +49,7 @@ async fn run(disk: &Disk, dir: &Path, count: u64) -> Result<(), Box<dyn Error>> 
             fill(disk, dir, &tree, number, &mut seq, count).await?;
         }
         let version = tree.version();
-        let before = version.candidates(|_| 0);
+        let before = version.candidates(|_| 0, |_, _| false);
         let Some(plan) = pick(&before, u64::MAX, &[], &PickerOptions::default()) else { break };
         let options =
             CompactionOptions { writer: jdb_sst::WriterOptions::default(), table_len: 16 << 20, record_len };
@@ -111,8 +112,8 @@ async fn fill(
     }
     tree.rotate();
     let path = dir.join(format!("{number}.sst"));
-    let options = jdb_sst::WriterOptions::default();
-    let flushed = write_table(disk, &path, number, options, &memtable, record_len).await?;
+    let options = FlushOptions::newest(jdb_sst::WriterOptions::default(), record_len);
+    let flushed = write_table(disk, &path, number, options, &memtable).await?;
     let table = flushed.map(|flushed| Rc::new(Table::new(disk, path, flushed.meta, None, &Rc::default())));
     tree.flushed(&memtable, table);
     Ok(())

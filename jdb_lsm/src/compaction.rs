@@ -34,9 +34,10 @@ use crate::keeper::{Keeper, Verdict};
 use crate::level::{LevelCursor, Reading};
 use crate::merge::{Merge, Source};
 use crate::picker::Plan;
-use crate::shadow::Shadow;
+use crate::shadow::Seen;
 use crate::table::{Table, TableMeta};
 use crate::version::Version;
+use crate::visibility::Visibility;
 use batch::Batch;
 use below::Below;
 use jdb_base::{Kind, SeqNo, ValuePtr};
@@ -78,9 +79,7 @@ pub struct Compaction {
     batch: Batch,
     verdicts: Vec<Verdict>,
     below: Below,
-    shadow: Option<Shadow>,
-    /// The first key that needs another [`Shadow`].
-    group_end: Option<Vec<u8>>,
+    visibility: Visibility,
     /// The key whose versions are coming.
     key: Option<Vec<u8>>,
     /// Sequences of tombstones of `key` that stay only if something older stays too.
@@ -171,10 +170,12 @@ impl Compaction {
             (false, 0) => Stage::Planned { newest: from, levels: [Vec::new(), to] },
             (false, _) => Stage::Planned { newest: Vec::new(), levels: [from, to] },
         };
+        let start = keeper.now();
         Ok(Self {
             disk: disk.clone(),
-            start: keeper.now(),
+            start,
             plan,
+            visibility: Visibility::new(Rc::clone(&keeper), start),
             keeper,
             options,
             stage,
@@ -182,8 +183,6 @@ impl Compaction {
             batch: Batch::default(),
             verdicts: Vec::new(),
             below,
-            shadow: None,
-            group_end: None,
             key: None,
             tombstones: Vec::new(),
             output: None,
@@ -314,7 +313,8 @@ impl Compaction {
                 Verdict::Drop => continue,
                 Verdict::Replace(kind, value) => (*kind, value.as_slice()),
             };
-            if !self.shadow.as_mut().is_some_and(|shadow| shadow.sees(entry.seq)) {
+            let seen = self.visibility.sees(entry.seq);
+            if seen == Seen::Never {
                 continue;
             }
             if kind == Kind::Tombstone {
@@ -323,6 +323,9 @@ impl Compaction {
             }
             self.write_tombstones(next_file).await?;
             self.write(entry.key, entry.seq, kind, value, next_file).await?;
+            if let (Seen::ByPoints { oldest, newest }, Some(output)) = (seen, &mut self.output) {
+                output.held.add(oldest, newest, value_len(kind, value));
+            }
         }
         let more = !batch.is_empty();
         self.batch = batch;
@@ -336,15 +339,7 @@ impl Compaction {
     }
 
     fn begin_key(&mut self, key: &[u8]) {
-        let in_group = self.group_end.as_deref().is_none_or(|end| key < end);
-        match &mut self.shadow {
-            Some(shadow) if in_group => shadow.begin_key(),
-            _ => {
-                let mut group = self.keeper.group(key);
-                self.group_end = group.end.take();
-                self.shadow = Some(Shadow::new(group, self.start));
-            }
-        }
+        self.visibility.begin_key(key);
         let buffer = self.key.get_or_insert_default();
         buffer.clear();
         buffer.extend_from_slice(key);
@@ -402,7 +397,7 @@ impl Compaction {
                 self.output.insert(output)
             }
         };
-        let drop_seq_max = self.shadow.as_ref().map_or(SeqNo::MAX, |shadow| shadow.drop_seq_max(seq));
+        let drop_seq_max = self.visibility.drop_seq_max(seq);
         output.append(key, seq, kind, value, drop_seq_max).await?;
         self.progress.written_count += 1;
         Ok(())
@@ -443,6 +438,12 @@ impl fmt::Debug for Compaction {
             .field("progress", &self.progress)
             .finish_non_exhaustive()
     }
+}
+
+/// Length in the log of the value that an entry points to; what lies in the table is no garbage of the log.
+pub(crate) fn value_len(kind: Kind, value: &[u8]) -> u64 {
+    let ptr = (kind == Kind::Pointer).then(|| ValuePtr::decode(value)).flatten();
+    ptr.map_or(0, |ptr| u64::from(ptr.len))
 }
 
 /// The tables of a level with these numbers, in the order of the level.

@@ -1,17 +1,53 @@
-//! A memtable becomes a table: its entries in order, streamed into an SST.
+//! A memtable becomes a table: what some read still sees of it, in order, streamed into an SST.
+//!
+//! A memtable holds every version that was inserted. Those that nobody sees any more are left out here: in a table they would
+//! count as live, and their values in the log could not be collected, until a compaction came upon them.
 
+use crate::compaction::value_len;
 use crate::error::Result;
+use crate::held::Held;
+use crate::keeper::{Keeper, Newest};
+use crate::shadow::Seen;
 use crate::table::TableMeta;
+use crate::visibility::Visibility;
 use crate::weigh::Sample;
 use jdb_base::{Kind, Map, SeqNo, ValuePtr};
 use jdb_io::{Disk, task};
 use jdb_mem::Memtable;
 use jdb_sst::{SstWriter, WriterOptions};
+use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 
 /// Entries written between two steps aside for other tasks; about 100 us of work.
 const SLICE_COUNT: usize = 64;
+
+/// How a flush writes, and what it may leave out.
+#[derive(Clone)]
+pub struct FlushOptions {
+    /// Of the table.
+    pub writer: WriterOptions,
+    /// Length in the value log of a record with this key and value length.
+    pub record_len: fn(usize, usize) -> u64,
+    /// What reads still see, as of a moment at which the memtable was closed; [`Keeper::judge`] is not asked.
+    pub keeper: Rc<dyn Keeper>,
+    /// The newest sequence of the memtable. Drops up to here are applied: the log has to be durable through it.
+    pub last_seq: SeqNo,
+}
+
+impl FlushOptions {
+    /// Keeps the newest version of each key.
+    #[must_use]
+    pub fn newest(writer: WriterOptions, record_len: fn(usize, usize) -> u64) -> Self {
+        Self { writer, record_len, keeper: Rc::new(Newest), last_seq: SeqNo::MAX }
+    }
+}
+
+impl fmt::Debug for FlushOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlushOptions").field("last_seq", &self.last_seq).finish_non_exhaustive()
+    }
+}
 
 /// What a flush wrote.
 #[derive(Clone, Debug)]
@@ -36,10 +72,8 @@ pub struct Live {
     pub count: u64,
 }
 
-/// Writes all entries of a closed `memtable` into a new table file `number` at `path` and syncs the file, not its
-/// directory. `None`, and no file, when the memtable has no entry.
-///
-/// `record_len` gives the length in the value log of a record with this key and value length.
+/// Writes what some read sees of a closed `memtable` into a new table file `number` at `path` and syncs the file, not its
+/// directory. `None`, and no file, when there is nothing of that kind.
 ///
 /// # Errors
 /// The disk's. The partial file may stay behind.
@@ -47,34 +81,51 @@ pub async fn write_table(
     disk: &Disk,
     path: &Path,
     number: u32,
-    options: WriterOptions,
+    options: FlushOptions,
     memtable: &Rc<Memtable>,
-    record_len: fn(usize, usize) -> u64,
 ) -> Result<Option<Flushed>> {
-    if memtable.is_empty() {
-        return Ok(None);
-    }
-    let mut writer = SstWriter::create(disk, path, options).await?;
+    let mut visibility = Visibility::new(options.keeper, options.last_seq);
+    let mut writer: Option<SstWriter> = None;
     let mut live = Map::<u32, Live>::default();
     let mut sample = Sample::default();
+    let mut held = Held::default();
+    let mut key: Option<Vec<u8>> = None;
     let mut cursor = memtable.cursor();
     cursor.seek_first();
     let (mut count, mut tombstones) = (0usize, 0u64);
     while let Some(entry) = cursor.entry() {
-        if let Some(ptr) = (entry.kind == Kind::Pointer).then(|| ValuePtr::decode(entry.value)).flatten() {
-            let origin = live.entry(ptr.segment).or_default();
-            origin.len += record_len(entry.key.len(), ptr.len as usize);
-            origin.count += 1;
+        if key.as_deref() != Some(entry.key) {
+            visibility.begin_key(entry.key);
+            let buffer = key.get_or_insert_default();
+            buffer.clear();
+            buffer.extend_from_slice(entry.key);
         }
-        tombstones += u64::from(entry.kind == Kind::Tombstone);
-        sample.add(entry.key);
-        writer.append(entry.key, entry.seq, entry.kind, entry.value).await?;
+        let seen = visibility.sees(entry.seq);
+        if seen != Seen::Never {
+            if let Seen::ByPoints { oldest, newest } = seen {
+                held.add(oldest, newest, value_len(entry.kind, entry.value));
+            }
+            if let Some(ptr) = (entry.kind == Kind::Pointer).then(|| ValuePtr::decode(entry.value)).flatten()
+            {
+                let origin = live.entry(ptr.segment).or_default();
+                origin.len += (options.record_len)(entry.key.len(), ptr.len as usize);
+                origin.count += 1;
+            }
+            tombstones += u64::from(entry.kind == Kind::Tombstone);
+            sample.add(entry.key);
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                None => writer.insert(SstWriter::create(disk, path, options.writer.clone()).await?),
+            };
+            writer.append(entry.key, entry.seq, entry.kind, entry.value).await?;
+        }
         cursor.next();
         count += 1;
         if count.is_multiple_of(SLICE_COUNT) {
             task::yield_now().await;
         }
     }
+    let Some(writer) = writer else { return Ok(None) };
     let info = writer.finish().await?;
     let meta = TableMeta {
         number,
@@ -89,6 +140,7 @@ pub async fn write_table(
         id: info.id,
         tombstones,
         hidden_len: 0,
+        held,
     };
     Ok(Some(Flushed { meta, sample, live, tombstones }))
 }

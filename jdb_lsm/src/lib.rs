@@ -14,7 +14,8 @@
 //! | [`count`] | rows and bytes of a group of keys, from the tables' group directories |
 //! | [`flush`] | a memtable becomes a table |
 //! | [`picker`] | which tables are to be merged next |
-//! | [`keeper`] | what a compaction may let go |
+//! | [`keeper`] | what a flush or a compaction may let go |
+//! | [`held`] | what a table holds for read points alone |
 //! | [`weigh`] | how many value bytes a new table probably hides |
 //! | [`compaction`] | tables become fewer and lie deeper |
 
@@ -23,6 +24,7 @@ pub mod compaction;
 pub mod count;
 pub mod error;
 pub mod flush;
+pub mod held;
 pub mod hidden;
 pub mod keeper;
 pub mod level;
@@ -36,14 +38,16 @@ mod table_file;
 mod testing;
 pub mod tree;
 pub mod version;
+mod visibility;
 pub mod weigh;
 
 pub use compaction::{Compacted, Compaction, CompactionOptions, LiveChange, Progress};
 pub use count::GroupCount;
 pub use error::{Error, Result};
-pub use flush::{Flushed, write_table};
+pub use flush::{FlushOptions, Flushed, write_table};
+pub use held::Held;
 pub use hidden::{Hidden, SeqRange};
-pub use keeper::{DropRange, Group, Keeper, ReadPoint, Verdict};
+pub use keeper::{DropRange, Group, Keeper, Newest, ReadPoint, Verdict};
 pub use picker::{Candidate, PickerOptions, Plan, Reason, pick, pick_all, waiting};
 pub use scan::{Row, Scan};
 pub use table::{Table, TableMeta};

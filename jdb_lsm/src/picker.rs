@@ -4,7 +4,7 @@
 //! |---|---|
 //! | level 0 | tables / trigger |
 //! | a deeper level | its bytes / what it may hold |
-//! | hidden values | bytes of values that upper tables probably hide / a tenth of the live bytes |
+//! | hidden values | bytes of values that upper tables probably hide, and of those that tables hold for read points which are gone / a tenth of the live bytes |
 //! | drops | a table that waits for one, when nothing else is due |
 //!
 //! A plan takes from level 0 a run of its oldest tables; from a deeper level one table, the one that frees most for what
@@ -52,6 +52,8 @@ pub struct Candidate<'a> {
     pub meta: &'a TableMeta,
     /// Drops that it would apply if it were written now, as [`waiting`] counts them.
     pub waiting: u64,
+    /// Bytes of values that it holds for read points which are gone, see [`Held`](crate::Held).
+    pub released: u64,
 }
 
 /// How many drops a table would apply if it were written now. `drops` are those whose namespace lies in its key range, each
@@ -77,6 +79,8 @@ pub enum Reason {
     Len,
     /// Upper tables hide too many values.
     Hidden,
+    /// Tables hold too many values for read points that are gone.
+    Released,
     /// Drops wait.
     Drops,
     /// Somebody asked for it.
@@ -196,13 +200,17 @@ fn dues(levels: &[Vec<Candidate<'_>>], live_len: u64, running: &[Plan], options:
         .enumerate()
         .map(|(level, tables)| tables.iter().map(|table| hidden_len(levels, level, table)).sum())
         .collect();
-    let total: u64 = hidden.iter().sum();
+    let released: Vec<u64> =
+        levels.iter().map(|tables| tables.iter().filter(|t| !leaves(t)).map(|t| t.released).sum()).collect();
+    let total: u64 = hidden.iter().chain(&released).sum();
     let allowed = (live_len / options.hidden_part.max(1)).max(options.hidden_len_min);
-    for (level, &hidden) in hidden.iter().enumerate() {
-        // Of all that is hidden, levels that hide most come first.
-        if hidden > 0 && total > allowed {
-            let share = hidden as f64 / total as f64;
-            add(1.0 + (total as f64 / allowed as f64 - 1.0) * share, Reason::Hidden, level);
+    for (lens, reason) in [(hidden, Reason::Hidden), (released, Reason::Released)] {
+        for (level, &len) in lens.iter().enumerate() {
+            // Of all that is garbage, levels that have most of it come first.
+            if len > 0 && total > allowed {
+                let share = len as f64 / total as f64;
+                add(1.0 + (total as f64 / allowed as f64 - 1.0) * share, reason, level);
+            }
         }
     }
     let waiting = |tables: &Vec<Candidate<'_>>| tables.iter().map(|table| table.waiting).sum::<u64>();
@@ -225,12 +233,14 @@ impl Due {
             let least = match self.reason {
                 Reason::Count | Reason::Len | Reason::Asked => 1,
                 Reason::Hidden => oldest_run(tables, |table| hidden_len(levels, 0, table) > 0),
+                Reason::Released => oldest_run(tables, |table| table.released > 0),
                 Reason::Drops => oldest_run(tables, |table| table.waiting > 0),
             };
             return run_of_newest(self.reason, levels, tables, least, options).into_iter().collect();
         }
         let mut chosen: Vec<&Candidate<'_>> = match self.reason {
             Reason::Drops => tables.iter().filter(|table| table.waiting > 0).collect(),
+            Reason::Released => tables.iter().filter(|table| table.released > 0).collect(),
             Reason::Hidden => {
                 tables.iter().filter(|table| hidden_len(levels, self.level, table) > 0).collect()
             }
@@ -239,6 +249,7 @@ impl Due {
         let below = levels.get(self.level + 1).map(Vec::as_slice).unwrap_or_default();
         let value = |table: &Candidate<'_>| match self.reason {
             Reason::Drops => table.waiting as f64,
+            Reason::Released => table.released as f64 / table.meta.len.max(1) as f64,
             _ => {
                 let beneath = overlapping(below, &table.meta.first_key, &table.meta.last_key);
                 let cost: u64 = beneath.iter().map(|table| table.meta.len).sum();
@@ -251,7 +262,7 @@ impl Due {
             order.then_with(|| a.meta.number.cmp(&b.meta.number))
         });
         let plan = |table: &Candidate<'_>| {
-            if self.reason == Reason::Drops {
+            if matches!(self.reason, Reason::Drops | Reason::Released) {
                 rewrite(self.reason, self.level, table)
             } else {
                 merge_down(self.reason, self.level, levels, &[*table])
@@ -308,7 +319,9 @@ fn merge_down(reason: Reason, level: usize, levels: &[Vec<Candidate<'_>>], input
     // A tombstone that has nothing below it any more would stay for ever in a table that is only moved.
     let is_trivial = below.is_empty()
         && are_disjoint(inputs)
-        && inputs.iter().all(|table| table.waiting == 0 && !(is_bottom && table.meta.tombstones > 0));
+        && inputs.iter().all(|table| {
+            table.waiting == 0 && table.released == 0 && !(is_bottom && table.meta.tombstones > 0)
+        });
     let all = || inputs.iter().chain(below);
     Plan {
         reason,

@@ -8,6 +8,17 @@ use crate::keeper::{DropRange, Group, ReadPoint};
 use jdb_base::SeqNo;
 use jdb_io::plant::{Plant, planted};
 
+/// Who sees a version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Seen {
+    /// Nobody: it is dead.
+    Never,
+    /// Every read from now on.
+    Always,
+    /// Read points alone, none older and none newer than these.
+    ByPoints { oldest: SeqNo, newest: SeqNo },
+}
+
 /// Decides for one key after another of one group.
 #[derive(Debug)]
 pub(crate) struct Shadow {
@@ -32,6 +43,19 @@ struct Point {
     hidden_to: SeqNo,
     /// It has found its version. Used with drops.
     found: bool,
+}
+
+impl Seen {
+    /// And by this point too, which is older than the others.
+    #[inline]
+    fn and_by(self, point: SeqNo) -> Self {
+        match self {
+            Self::Always => Self::Always,
+            _ if point == SeqNo::MAX => Self::Always,
+            Self::Never => Self::ByPoints { oldest: point, newest: point },
+            Self::ByPoints { newest, .. } => Self::ByPoints { oldest: point, newest },
+        }
+    }
 }
 
 impl Shadow {
@@ -89,26 +113,28 @@ impl Shadow {
         }
     }
 
-    /// Whether any read sees the version of this sequence, the next older one of the key.
+    /// Who sees the version of this sequence, the next older one of the key.
     ///
     /// Cost: O(1) amortized without drops, else points x partial drops.
     #[inline]
-    pub(crate) fn sees(&mut self, seq: SeqNo) -> bool {
+    pub(crate) fn sees(&mut self, seq: SeqNo) -> Seen {
+        let mut seen = Seen::Never;
         if !self.has_drops() {
-            let before = self.found;
-            while self.points.get(self.found).is_some_and(|point| point.seq >= seq) {
+            while let Some(point) = self.points.get(self.found).filter(|point| point.seq >= seq) {
                 self.found += 1;
+                seen = seen.and_by(point.seq);
             }
-            return self.found > before;
+            return seen;
         }
-        let mut seen = false;
         for point in &mut self.points {
             if point.found || point.seq < seq {
                 continue;
             }
             let hidden = seq <= point.hidden_to
                 || self.partial.iter().any(|drop| drop.at <= point.at && drop.covers(seq));
-            seen |= !hidden;
+            if !hidden {
+                seen = seen.and_by(point.seq);
+            }
             point.found = !hidden || planted(Plant::ShadowBeforeDrops);
         }
         seen
@@ -172,7 +198,8 @@ mod tests {
             let mut shadow = Shadow::new(group(points, drops), s(20));
             for _ in 0..2 {
                 shadow.begin_key();
-                let kept: Vec<u64> = versions.iter().copied().filter(|&v| shadow.sees(s(v))).collect();
+                let kept: Vec<u64> =
+                    versions.iter().copied().filter(|&v| shadow.sees(s(v)) != Seen::Never).collect();
                 assert_eq!(kept, want, "points {points:?} drops {drops:?} versions {versions:?}");
             }
         }
@@ -190,7 +217,8 @@ mod tests {
             of.points.push(point);
             let mut shadow = Shadow::new(of, s(20));
             shadow.begin_key();
-            let kept: Vec<u64> = [9, 7, 5, 3].into_iter().filter(|&v| shadow.sees(s(v))).collect();
+            let kept: Vec<u64> =
+                [9, 7, 5, 3].into_iter().filter(|&v| shadow.sees(s(v)) != Seen::Never).collect();
             assert_eq!(kept, want, "{point:?}");
         }
     }
@@ -217,7 +245,8 @@ mod tests {
             of.points = points.iter().map(|&(seq, at)| ReadPoint { seq: s(seq), at: s(at) }).collect();
             let mut shadow = Shadow::new(of, s(now));
             shadow.begin_key();
-            let kept: Vec<u64> = versions.iter().copied().filter(|&v| shadow.sees(s(v))).collect();
+            let kept: Vec<u64> =
+                versions.iter().copied().filter(|&v| shadow.sees(s(v)) != Seen::Never).collect();
             let hides = |point: u64, v: u64| {
                 drops.iter().any(|&(from, to, at)| at <= point.min(now) && from < v && v <= to)
             };
@@ -232,6 +261,21 @@ mod tests {
                 let covering = drops.iter().filter(|&&(from, to, at)| at <= now && from < v && v <= to);
                 let want = covering.map(|drop| s(drop.2 - 1)).min().unwrap_or(SeqNo::MAX);
                 assert_eq!(shadow.drop_seq_max(s(v)), want, "seed {seed}: drops {drops:?} version {v}");
+            }
+        }
+    }
+
+    #[test]
+    fn versions_for_read_points_alone_name_these() {
+        let by = |oldest, newest| Seen::ByPoints { oldest: s(oldest), newest: s(newest) };
+        // The second: a drop that the points do not see.
+        for (drops, newest) in [(&[][..], Seen::Always), (&[(0, 15, 15)], Seen::Never)] {
+            let mut shadow = Shadow::new(group(&[3, 8, 8, 6, 4], drops), s(20));
+            shadow.begin_key();
+            for (version, want) in
+                [(9, newest), (7, by(8, 8)), (5, by(6, 6)), (2, by(3, 4)), (1, Seen::Never)]
+            {
+                assert_eq!(shadow.sees(s(version)), want, "{version} {drops:?}");
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Opening a database reads no table; a cold table costs its metadata only.
 
 use crate::error::{Error, Result};
+use crate::held::Held;
 use crate::table_file::TableFile;
 use jdb_base::SeqNo;
 use jdb_io::{BlockCache, Disk, Handles};
@@ -38,6 +39,8 @@ pub struct TableMeta {
     pub tombstones: u64,
     /// Value bytes that it probably hides in the levels below; an estimate.
     pub hidden_len: u64,
+    /// What it holds for read points alone.
+    pub held: Held,
 }
 
 /// A table of the tree.

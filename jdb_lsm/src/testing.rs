@@ -1,5 +1,6 @@
 //! What the tests of this crate share: chance from a seed, a simulated disk, tables from rows.
 
+use crate::held::Held;
 use crate::table::{Table, TableMeta};
 use jdb_base::key::entry_order;
 use jdb_base::{Kind, SeqNo};
@@ -107,6 +108,7 @@ async fn written(disk: &Disk, number: u32, rows: &[Row], options: WriterOptions)
         id: info.id,
         tombstones: rows.iter().filter(|row| row.2 == Kind::Tombstone).count() as u64,
         hidden_len: 0,
+        held: Held::default(),
     };
     Rc::new(Table::new(disk, path, meta, None, &handles()))
 }

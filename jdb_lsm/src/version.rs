@@ -80,12 +80,17 @@ impl Version {
         Ok(None)
     }
 
-    /// All tables as [`pick`](crate::pick) wants them; `waiting` is [`Candidate::waiting`].
+    /// All tables as [`pick`](crate::pick) wants them; `waiting` is [`Candidate::waiting`], `wanted` says whether a read point lies
+    /// between two sequences, both included.
     #[must_use]
-    pub fn candidates(&self, waiting: impl Fn(&TableMeta) -> u64) -> Vec<Vec<Candidate<'_>>> {
+    pub fn candidates(
+        &self,
+        waiting: impl Fn(&TableMeta) -> u64,
+        wanted: impl Fn(SeqNo, SeqNo) -> bool,
+    ) -> Vec<Vec<Candidate<'_>>> {
         let candidate = |table| {
             let meta = Table::meta(table);
-            Candidate { meta, waiting: waiting(meta) }
+            Candidate { meta, waiting: waiting(meta), released: meta.held.released_len(&wanted) }
         };
         self.levels.iter().map(|tables| tables.iter().map(|table| candidate(table)).collect()).collect()
     }

@@ -123,7 +123,9 @@ impl Shard {
     /// What is most urgent at this moment. Only looks: merging everything goes on when its plan has been carried out.
     fn due(&self, patient: bool) -> Option<Due> {
         let version = self.tree.version();
-        let levels = version.candidates(|meta| self.waiting_drops(meta, patient));
+        let points = self.points.borrow();
+        let wanted = |oldest, newest| points.any_of(oldest, newest);
+        let levels = version.candidates(|meta| self.waiting_drops(meta, patient), wanted);
         if let Some(level) = self.compact_level.get() {
             let (next, plan) = pick_all(&levels, level);
             if let Some(plan) = plan {
@@ -318,6 +320,7 @@ pub(crate) fn table_entry(meta: &TableMeta, level: usize) -> TableEntry {
         id: meta.id,
         tombstones: meta.tombstones,
         hidden_len: meta.hidden_len,
+        held_len: meta.held.len(),
     }
 }
 

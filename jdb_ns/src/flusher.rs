@@ -9,12 +9,13 @@
 use crate::compactor::table_entry;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
+use crate::keeper::ShardKeeper;
 use crate::manifest::{DropEntry, Edit, FooterPlace, LiveDelta, Position, SegmentEntry, State};
 use crate::shard::{ClosedMemtable, Shard};
 use futures::future::{Either, select};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task;
-use jdb_lsm::{Flushed, Table, write_table};
+use jdb_lsm::{FlushOptions, Flushed, Table, write_table};
 use jdb_mem::Memtable;
 use jdb_val::{ChainSegment, LogPos};
 use std::pin::pin;
@@ -88,7 +89,11 @@ impl Shard {
 
     /// One attempt. `written` is the table of an earlier attempt that could not be committed: it is durable, and an earlier
     /// MANIFEST record may name it, so that it is neither written again nor removed.
-    async fn flush_one(&self, closed: &ClosedMemtable, written: &mut Option<Option<Flushed>>) -> Result<()> {
+    async fn flush_one(
+        self: &Rc<Self>,
+        closed: &ClosedMemtable,
+        written: &mut Option<Option<Flushed>>,
+    ) -> Result<()> {
         if !planted(Plant::FlushBeforeLogSync) {
             self.wait_synced(closed.end).await?;
         }
@@ -132,14 +137,18 @@ impl Shard {
     }
 
     /// The table's file, durable with its name; `None` for a memtable without entries.
-    async fn write_table(&self, closed: &ClosedMemtable) -> Result<Option<Flushed>> {
+    async fn write_table(self: &Rc<Self>, closed: &ClosedMemtable) -> Result<Option<Flushed>> {
         let is_over = || self.stopping.get() || self.poison.borrow().is_some();
         let Some(_place) = self.account.flushes.pass(is_over).await else { return Err(Error::Closed) };
         let number = self.take_number();
         let path = FileName::Table(number).path(&self.dir);
-        let options = self.writer_options();
-        let written =
-            write_table(&self.disk, &path, number, options, &closed.memtable, jdb_val::record_len).await;
+        let options = FlushOptions {
+            writer: self.writer_options(),
+            record_len: jdb_val::record_len,
+            keeper: Rc::new(ShardKeeper::new(self)),
+            last_seq: if planted(Plant::FlushDropsAhead) { self.visible.get() } else { closed.last_seq },
+        };
+        let written = write_table(&self.disk, &path, number, options, &closed.memtable).await;
         let mut flushed = match written {
             Ok(flushed) => flushed,
             Err(error) => {

@@ -1,4 +1,4 @@
-//! What a compaction of a shard may let go: drops and read points, told to the tree namespace by namespace.
+//! What a flush or a compaction of a shard may let go: drops and read points, told to the tree namespace by namespace.
 
 use crate::manifest::DropEntry;
 use crate::points::ReadPoints;

@@ -47,6 +47,11 @@ impl ReadPoints {
         from < to && self.by_ns.get(&family(ns)).is_some_and(|points| points.range(from..to).next().is_some())
     }
 
+    /// Whether any namespace has one from `oldest` to `newest`, both included.
+    pub(crate) fn any_of(&self, oldest: SeqNo, newest: SeqNo) -> bool {
+        self.by_ns.values().any(|points| points.range(oldest..=newest).next().is_some())
+    }
+
     /// The first namespace above `ns`, of the same class, that has one.
     pub(crate) fn next_ns(&self, ns: NsId) -> Option<NsId> {
         crate::drops::next_ns(&self.by_ns, ns)
@@ -105,8 +110,15 @@ impl Clone for HeldPoint {
 impl Drop for HeldPoint {
     fn drop(&mut self) {
         self.shard.points.borrow_mut().remove(self.ns, self.seq);
-        // Drops that it held down may be due now, and tables that it had pinned may go.
-        if self.shard.tree.retired_count() > 0 || !self.shard.drops.borrow().of(self.ns).is_empty() {
+        // Drops that it held down may be due now, tables that it had pinned may go, others may hold values for it alone.
+        if self.shard.tree.retired_count() > 0
+            || self
+                .shard
+                .held_points
+                .get()
+                .is_some_and(|(oldest, newest)| oldest <= self.seq && self.seq <= newest)
+            || !self.shard.drops.borrow().of(self.ns).is_empty()
+        {
             self.shard.want_compaction();
         }
     }

@@ -98,6 +98,7 @@ async fn table(disk: &Disk, dir: &Path, number: u32, len: u64) -> Result<Option<
         id: reader.footer().id,
         tombstones: properties.tombstone_count,
         hidden_len: 0,
+        held_len: 0,
     }))
 }
 

@@ -25,7 +25,7 @@ use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Event;
 use jdb_io::{BlockCache, Disk, EntryKind, Handles, Mode};
-use jdb_lsm::{Table, TableMeta, Tree};
+use jdb_lsm::{Held, Table, TableMeta, Tree};
 use jdb_val::{Checkpoint, LogConfig, LogPos, Record, RecordKind, Recovery, Sealed, ValueLog};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -174,6 +174,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         drops_unflushed: Cell::new(0),
         retire_from: Cell::new(SeqNo::ZERO),
         retire_due: Cell::new(usize::MAX),
+        held_points: Cell::new(None),
         drops_pressed: Cell::new(false),
         points: RefCell::default(),
         manifest: futures::lock::Mutex::new(manifest),
@@ -343,6 +344,7 @@ fn table_meta(table: &TableEntry) -> TableMeta {
         id: table.id,
         tombstones: table.tombstones,
         hidden_len: table.hidden_len,
+        held: Held::released(table.held_len),
     }
 }
 

@@ -97,6 +97,8 @@ pub(crate) struct Shard {
     pub(crate) retire_from: Cell<SeqNo>,
     /// How many drops of the MANIFEST at most have not been looked at since tables or drops changed.
     pub(crate) retire_due: Cell<usize>,
+    /// The oldest and the newest read point for which a table holds versions that no other read sees.
+    pub(crate) held_points: Cell<Option<(SeqNo, SeqNo)>>,
     /// Somebody waits for room in the drop map.
     pub(crate) drops_pressed: Cell<bool>,
     /// What snapshots and scans still read.
@@ -296,6 +298,7 @@ impl Shard {
         let count: u64 = state.tables.values().map(|table| table.count).sum();
         self.live_len.set(live_len);
         self.live_mean.set(live_len / count.max(1));
+        self.held_points.set(held_points(&self.tree.version()));
         self.fit_segments(state);
         self.want_collection();
     }
@@ -554,6 +557,12 @@ impl Shard {
     pub(crate) fn committed(self: &Rc<Self>, seq: SeqNo, end: LogPos) -> Committed {
         Committed { seq, end, shard: self.clone() }
     }
+}
+
+/// From the oldest to the newest read point for which any table holds versions.
+fn held_points(version: &Version) -> Option<(SeqNo, SeqNo)> {
+    let points = version.tables().filter_map(|table| table.meta().held.points());
+    points.reduce(|(oldest, newest), (from, to)| (oldest.min(from), newest.max(to)))
 }
 
 impl fmt::Debug for Shard {

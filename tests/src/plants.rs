@@ -84,6 +84,7 @@ const HUNTS: &[Hunt] = &[
     // It takes a drop that leaves older versions in sight: an aborted import, which no database makes yet.
     test(Plant::ShadowBeforeDrops, "jdb_lsm compaction: every_planted_bug_is_found"),
     hunt(Plant::CompactBeforeLogSync, &[CUTS, ORDER]),
+    hunt(Plant::FlushDropsAhead, &[CUTS, ORDER]),
     hunt(Plant::RemoveBeforeManifest, &[CUTS]),
     hunt(Plant::StaleEdit, &[ORDER, CUTS]),
     hunt(Plant::ReadInTwoSteps, &[ORDER]),

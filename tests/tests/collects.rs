@@ -9,6 +9,8 @@
 mod open_segment;
 #[path = "collects/recycled.rs"]
 mod recycled;
+#[path = "collects/within_tables.rs"]
+mod within_tables;
 
 use futures::future::join_all;
 use jdb::{Db, ErrorKind, Options, Recovery, Tuning};

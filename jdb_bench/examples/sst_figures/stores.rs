@@ -4,7 +4,7 @@ use jdb_base::{Kind, SeqNo};
 use jdb_bench::Result;
 use jdb_bench::index::{key, pointer, seq, sorted_keys};
 use jdb_io::{BlockCache, Disk, Mode};
-use jdb_lsm::{Table, Tree, write_table};
+use jdb_lsm::{FlushOptions, Table, Tree, write_table};
 use jdb_mem::Memtable;
 use jdb_sst::{SstReader, SstWriter, WriterOptions};
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, SequenceNumberCounter};
@@ -54,7 +54,9 @@ pub(crate) async fn tree(dir: &Path, tables: u64, count: u64) -> Result<Tree> {
         tree.rotate();
         let path = dir.join(format!("{number}.sst"));
         let options = WriterOptions::default();
-        let flushed = write_table(&disk, &path, number as u32, options, &memtable, |_, _| 0).await?;
+        let flushed =
+            write_table(&disk, &path, number as u32, FlushOptions::newest(options, |_, _| 0), &memtable)
+                .await?;
         let table =
             flushed.map(|flushed| Table::new(&disk, path, flushed.meta, Some(cache.clone()), &handles));
         tree.flushed(&memtable, table.map(Rc::new));

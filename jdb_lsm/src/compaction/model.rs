@@ -2,9 +2,9 @@
 
 use crate::testing::{Rng, TINY};
 use crate::{
-    Candidate, Compacted, Compaction, CompactionOptions, DropRange, Flushed, Group, Hidden, Keeper,
-    LiveChange, Payload, PickerOptions, Plan, ReadPoint, Reason, Scan, SeqRange, Table, TableMeta, Tree,
-    Version, pick, waiting, write_table,
+    Candidate, Compacted, Compaction, CompactionOptions, DropRange, FlushOptions, Flushed, Group, Hidden,
+    Keeper, LiveChange, Payload, PickerOptions, Plan, ReadPoint, Reason, Scan, SeqRange, Table, TableMeta,
+    Tree, Version, pick, waiting, write_table,
 };
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::Disk;
@@ -68,6 +68,10 @@ pub(super) struct Counts {
     pub(super) deepest: usize,
     pub(super) drops_left: u64,
     pub(super) tombstones_dropped: u64,
+    /// Versions of memtables that no table got.
+    pub(super) left_out: u64,
+    /// Tables written anew because read points were gone.
+    pub(super) released: u64,
 }
 
 /// A read that holds its Version.
@@ -95,6 +99,12 @@ impl Moment {
             (*drop, of.map(|(_, point)| point).any(|point| point.holds(drop)))
         });
         waiting(meta, drops)
+    }
+}
+
+impl Moment {
+    fn wants(&self, oldest: SeqNo, newest: SeqNo) -> bool {
+        self.points.iter().any(|(_, point)| oldest <= point.seq && point.seq <= newest)
     }
 }
 
@@ -237,10 +247,15 @@ impl World {
         self.memtables.push((self.tree.active(), u64::MAX));
         let (memtable, _) = self.memtables.remove(0);
         let number = self.next_number();
-        let flushed =
-            write_table(&self.disk, &path_of(&self.dir, number), number, TINY, &memtable, record_len)
-                .await
-                .map_err(text)?;
+        let last_seq = SeqNo::new(self.seq.get());
+        let keeper = self.moment();
+        let versions = memtable.count();
+        let options = FlushOptions { writer: TINY, record_len, keeper, last_seq };
+        let path = path_of(&self.dir, number);
+        let written = write_table(&self.disk, &path, number, options, &memtable);
+        let flushed = written.await.map_err(text)?;
+        let kept = flushed.as_ref().map_or(0, |flushed| flushed.meta.count as usize);
+        self.counts.left_out += (versions - kept) as u64;
         let table = flushed.map(|Flushed { meta, live, .. }| {
             for (origin, live) in live {
                 let change = self.live.entry(origin).or_default();
@@ -278,15 +293,19 @@ impl World {
         self.counts.drops_left += (before - self.drop_map.len()) as u64;
     }
 
-    fn start_compaction(&mut self) -> Outcome {
-        let version = self.tree.version();
-        let running: Vec<Plan> =
-            self.running.iter().map(|(compaction, _)| compaction.plan().clone()).collect();
+    fn moment(&self) -> Rc<Moment> {
         let snapshot = |&seq| (None, ReadPoint::snapshot(SeqNo::new(seq)));
         let points: Vec<(Option<u8>, ReadPoint)> = (self.snapshots.iter().map(snapshot))
             .chain(self.windows.iter().map(|&(ns, s0)| (Some(ns), ReadPoint::window(SeqNo::new(s0)))))
             .collect();
-        let keeper = Rc::new(Moment { points, drops: self.drop_map.clone(), seq: self.seq.clone() });
+        Rc::new(Moment { points, drops: self.drop_map.clone(), seq: self.seq.clone() })
+    }
+
+    fn start_compaction(&mut self) -> Outcome {
+        let version = self.tree.version();
+        let running: Vec<Plan> =
+            self.running.iter().map(|(compaction, _)| compaction.plan().clone()).collect();
+        let keeper = self.moment();
         let options = PickerOptions {
             newest_count: 1 + self.rng.below(3),
             base_len: self.base_len,
@@ -295,7 +314,8 @@ impl World {
             hidden_part: 10,
             hidden_len_min: 10,
         };
-        let mut candidates = version.candidates(|meta| keeper.waiting(meta));
+        let mut candidates =
+            version.candidates(|meta| keeper.waiting(meta), |oldest, newest| keeper.wants(oldest, newest));
         if self.rng.once_in(3) {
             // Only what waits for drops.
             candidates.iter_mut().flatten().for_each(|table| table.waiting *= 1000);
@@ -337,6 +357,13 @@ impl World {
                 if let Some(meta) = result.added.iter().find(|meta| moment.waiting(meta) > 0) {
                     return Err(format!("drops still wait for {meta:?}: it would be written again for ever"));
                 }
+                let wanted = |oldest, newest| moment.wants(oldest, newest);
+                if let Some(meta) = result.added.iter().find(|meta| meta.held.released_len(wanted) > 0) {
+                    return Err(format!(
+                        "{meta:?} holds what it may let go: it would be written again for ever"
+                    ));
+                }
+                self.counts.released += u64::from(result.plan.reason == Reason::Released);
                 self.publish(result).await?;
             }
             Err(error) if !faulty => return Err(text(error)),

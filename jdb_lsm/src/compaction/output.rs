@@ -1,6 +1,7 @@
 //! One table that a compaction writes.
 
 use crate::error::Result;
+use crate::held::Held;
 use crate::table::TableMeta;
 use crate::weigh::Sample;
 use jdb_base::{Kind, SeqNo};
@@ -16,6 +17,8 @@ pub(super) struct Output {
     tombstones: u64,
     /// Below every drop that a read point kept from being applied to an entry of this table.
     drop_seq_max: SeqNo,
+    /// What stands in it for read points alone.
+    pub(super) held: Held,
 }
 
 impl Output {
@@ -26,7 +29,8 @@ impl Output {
         options: WriterOptions,
     ) -> Result<Self> {
         let writer = SstWriter::create(disk, path, options).await?;
-        Ok(Self { number, writer, sample: Sample::default(), tombstones: 0, drop_seq_max: SeqNo::MAX })
+        let (sample, held) = (Sample::default(), Held::default());
+        Ok(Self { number, writer, sample, tombstones: 0, drop_seq_max: SeqNo::MAX, held })
     }
 
     pub(super) fn len_so_far(&self) -> u64 {
@@ -69,6 +73,7 @@ impl Output {
             id: info.id,
             tombstones: self.tombstones,
             hidden_len: 0,
+            held: self.held,
         };
         Ok((meta, self.sample))
     }

@@ -31,6 +31,8 @@ fn every_read_point_reads_the_same_after_any_compactions() {
         total.read_errors += counts.read_errors;
         total.drops_left += counts.drops_left;
         total.tombstones_dropped += counts.tombstones_dropped;
+        total.left_out += counts.left_out;
+        total.released += counts.released;
         total.deepest = total.deepest.max(counts.deepest);
     }
     let floors = [
@@ -41,6 +43,8 @@ fn every_read_point_reads_the_same_after_any_compactions() {
         ("read errors", total.read_errors, 2),
         ("drops left", total.drops_left, 2),
         ("tombstones dropped", total.tombstones_dropped, 1),
+        ("left out by flushes", total.left_out, 10),
+        ("released", total.released, 1),
     ];
     for (what, count, a_seed) in floors {
         assert!(count >= a_seed * SEEDS / 4, "{what}: {total:?}");

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Held;
 use crate::testing::Rng;
 use jdb_base::SeqNo;
 
@@ -31,6 +32,7 @@ fn metas(levels: &[&[T]]) -> Vec<Vec<(TableMeta, u64)>> {
             id: [0; 16],
             tombstones,
             hidden_len,
+            held: Held::default(),
         };
         (meta, waiting)
     };
@@ -40,7 +42,16 @@ fn metas(levels: &[&[T]]) -> Vec<Vec<(TableMeta, u64)>> {
 fn candidates(metas: &[Vec<(TableMeta, u64)>]) -> Vec<Vec<Candidate<'_>>> {
     let mut levels = Vec::new();
     for tables in metas {
-        levels.push(tables.iter().map(|(meta, waiting)| Candidate { meta, waiting: *waiting }).collect());
+        levels.push(
+            tables
+                .iter()
+                .map(|(meta, waiting)| Candidate {
+                    meta,
+                    waiting: *waiting,
+                    released: meta.held.released_len(|_, _| false),
+                })
+                .collect(),
+        );
     }
     levels
 }
@@ -302,4 +313,30 @@ fn a_table_waits_for_drops_that_writing_it_would_apply() {
         });
         assert_eq!(waiting(&meta, ranges), want, "{drop_seq} {judged_seq} {drops:?}");
     }
+}
+
+#[test]
+fn tables_that_hold_much_for_points_of_before_are_written_anew() {
+    let mut metas = metas(&[
+        &[(9, "az", 9, 0, 0, 0), (8, "az", 9, 0, 0, 0)],
+        &[(3, "ad", 9, 0, 0, 0), (2, "eh", 9, 0, 0, 0)],
+        &[(1, "az", 99, 0, 0, 0)],
+    ]);
+    let mut plan = |numbers: &[(u32, u64)], live_len| {
+        for (meta, _) in metas.iter_mut().flatten() {
+            let len = numbers.iter().find(|(number, _)| *number == meta.number).map_or(0, |&(_, len)| len);
+            meta.held = Held::released(len);
+        }
+        let plan = pick(&candidates(&metas), live_len, &[], &OPTIONS)?;
+        Some((plan.reason, plan.from, plan.to, plan.inputs, plan.below, plan.is_trivial))
+    };
+    let rewrite = |level, number| Some((Reason::Released, level, level, vec![number], vec![], false));
+    assert_eq!(plan(&[(1, 10)], 0), None, "at the bound");
+    assert_eq!(plan(&[(1, 100)], 1000), None, "a tenth of what is live");
+    assert_eq!(plan(&[(1, 101)], 1000), rewrite(2, 1));
+    assert_eq!(plan(&[(3, 60), (2, 61)], 1000), rewrite(1, 2), "the one that gives most first");
+    // Level 0 is merged, from the oldest table on, through the one that holds it.
+    let merged = |inputs| Some((Reason::Released, 0, 1, inputs, vec![3, 2], false));
+    assert_eq!(plan(&[(8, 200)], 1000), merged(vec![9, 8]));
+    assert_eq!(plan(&[(9, 200)], 1000), merged(vec![9, 8]));
 }

@@ -40,6 +40,8 @@ mod tag {
     pub(super) const TABLE_TOMBSTONES: u64 = 1 << 1;
     /// In a table: value bytes that it hides.
     pub(super) const TABLE_HIDDEN_LEN: u64 = 2 << 1;
+    /// In a table: value bytes that it holds for read points alone.
+    pub(super) const TABLE_HELD_LEN: u64 = 3 << 1;
     /// In a segment: where its footer lies.
     pub(super) const SEGMENT_FOOTER: u64 = 1 << 1;
     /// In a pack: live bytes when it was written.
@@ -56,8 +58,8 @@ mod number {
     numbers! {
         SNAPSHOT TABLE_ADDED TABLE_REMOVED TABLE_MOVED SEGMENT_SEALED FOOTER SEGMENT_REMOVED PACK_ADDED PACK_REMOVED
         LIVE_DELTA REPLAY_FROM LAST_SEQ UNIX_MS NEXT_NUMBER NEXT_NAME DROP_ADDED DROP_REMOVED WINDOW_OPENED
-        WINDOW_CLOSED GAP_ADDED GAP_REMOVED LIFE_START LOG_SYNCED TIME TABLE_TOMBSTONES TABLE_HIDDEN_LEN SEGMENT_FOOTER
-        PACK_LIVE_LEN
+        WINDOW_CLOSED GAP_ADDED GAP_REMOVED LIFE_START LOG_SYNCED TIME TABLE_TOMBSTONES TABLE_HIDDEN_LEN TABLE_HELD_LEN
+        SEGMENT_FOOTER PACK_LIVE_LEN
     }
 }
 
@@ -195,9 +197,11 @@ impl Edit {
                 put_bytes(p, &table.last_key);
                 put_all(p, &[table.seq_min, table.seq_max, table.drop_seq].map(SeqNo::get));
                 p.extend_from_slice(&table.id);
-                for (tag, value) in
-                    [(tag::TABLE_TOMBSTONES, table.tombstones), (tag::TABLE_HIDDEN_LEN, table.hidden_len)]
-                {
+                for (tag, value) in [
+                    (tag::TABLE_TOMBSTONES, table.tombstones),
+                    (tag::TABLE_HIDDEN_LEN, table.hidden_len),
+                    (tag::TABLE_HELD_LEN, table.held_len),
+                ] {
                     if value > 0 {
                         put(p, tag, |p| put_all(p, &[value]));
                     }
@@ -332,11 +336,13 @@ fn table(mut r: Reader<'_>) -> Result<TableEntry, Fault> {
         id: r.id()?,
         tombstones: 0,
         hidden_len: 0,
+        held_len: 0,
     };
     r.rest(|number, r| {
         match number {
             number::TABLE_TOMBSTONES => table.tombstones = one(Reader::u64)(r)?,
             number::TABLE_HIDDEN_LEN => table.hidden_len = one(Reader::u64)(r)?,
+            number::TABLE_HELD_LEN => table.held_len = one(Reader::u64)(r)?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -83,7 +83,7 @@ fn describe(edit: &Edit, number: u64) -> String {
     for t in &edit.tables_added {
         say(format!(
             "table {} added: level {}, {} bytes, {} entries, keys {} to {}, sequences {} to {}, drops to {}, \
-             id {}, {} tombstones, hides {}",
+             id {}, {} tombstones, hides {}{}",
             t.number,
             t.level,
             t.len,
@@ -95,7 +95,8 @@ fn describe(edit: &Edit, number: u64) -> String {
             t.drop_seq,
             hex(&t.id),
             t.tombstones,
-            t.hidden_len
+            t.hidden_len,
+            if t.held_len > 0 { format!(", holds {} for read points", t.held_len) } else { String::new() }
         ));
     }
     edit.tables_removed.iter().for_each(|n| say(format!("table {n} removed")));

@@ -43,6 +43,8 @@ pub struct TableEntry {
     pub tombstones: u64,
     /// Value bytes that it probably hides in the levels below; an estimate.
     pub hidden_len: u64,
+    /// Bytes of values that it held for read points alone when it was written.
+    pub held_len: u64,
 }
 
 /// A table that goes to another level as it is.

@@ -187,6 +187,7 @@ fn small_edit() -> Edit {
             id: *b"id of table one.",
             tombstones: 2,
             hidden_len: 300,
+            held_len: 0,
         }],
         segments_sealed: vec![SegmentEntry {
             number: 2,

@@ -26,6 +26,7 @@ fn any_edit(r: &mut Rng) -> Edit {
             id: [r.below(256) as u8; 16],
             tombstones: r.maybe(Rng::wide).unwrap_or(0),
             hidden_len: r.maybe(Rng::wide).unwrap_or(0),
+            held_len: r.maybe(Rng::wide).unwrap_or(0),
         }),
         tables_removed: r.list(Rng::wide32),
         tables_moved: r.list(|r| TableMove { number: r.wide32(), level: r.below(7) as u8 }),
