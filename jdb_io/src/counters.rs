@@ -8,6 +8,8 @@ pub struct Counters {
     pub reads: u64,
     /// Of these, reads that were answered without suspending.
     pub reads_ready: u64,
+    /// Of these, reads that took no system call.
+    pub reads_mapped: u64,
     /// Bytes read.
     pub read_len: u64,
     /// Ranges of which the system was told that they will be read.

@@ -42,7 +42,7 @@ const RETRY_MAX: Duration = Duration::from_secs(16);
 /// How often it is looked whether files that readers hold may go.
 const LOOK: Duration = Duration::from_secs(1);
 /// Collecting begins at this part of what may be garbage, so that the bound is kept while it runs.
-const AIM: f64 = 0.85;
+const AIM: f64 = 0.8;
 /// The garbage that is left when somebody asks for a collection.
 const GARBAGE_ASKED: f64 = 0.02;
 /// Target length of a pack's blocks in bytes: a value and some neighbours.

@@ -304,7 +304,7 @@ mod tests {
         }
         let packs: Vec<PackOf<'_>> =
             (0..40).zip(&origins).map(|(number, origin)| (number, 1 << 20, 1, origin.as_slice())).collect();
-        assert_eq!(files(&state(&[], &packs)).to_merge(40).unwrap().packs.len(), 16);
+        assert_eq!(files(&state(&[], &packs)).to_merge(40).unwrap().packs.len(), 32);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::counters::Counters;
 use crate::error::{Error, Result};
 use crate::real::flight::Flight;
 use crate::real::handle::Handle;
+use crate::real::mapping::Mapping;
 use crate::real::{buffer, sys};
 use crate::task;
 use bytes::Bytes;
@@ -27,15 +28,17 @@ pub(crate) struct RealFile {
     file: Rc<Handle>,
     path: PathBuf,
     flight: Rc<Flight>,
+    /// Of files that may be mapped.
+    mapping: Option<Mapping>,
 }
 
 impl RealFile {
     /// # Errors
     /// The runtime's, which has to know the files of a completion port.
-    pub(crate) fn new(file: File, path: PathBuf, flight: Rc<Flight>) -> io::Result<Self> {
+    pub(crate) fn new(file: File, path: PathBuf, flight: Rc<Flight>, may_map: bool) -> io::Result<Self> {
         Runtime::with_current(|runtime| runtime.attach(file.as_raw_fd()))?;
         flight.count(Counters::file_opened);
-        Ok(Self { file: Rc::new(Handle::new(file)), path, flight })
+        Ok(Self { file: Rc::new(Handle::new(file)), path, flight, mapping: may_map.then(Mapping::default) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -53,12 +56,11 @@ impl RealFile {
         check_range(offset, len).ok()?;
         let mut data = Vec::new();
         data.try_reserve_exact(len).ok()?;
-        if !sys::read_ready(&self.file, offset, &mut data, len) {
+        if !self.read_cached(offset, &mut data, len) {
             return None;
         }
         self.flight.count(|c| {
             c.reads += 1;
-            c.reads_ready += 1;
             c.read_len += data.len() as u64;
         });
         Some(Bytes::from(data))
@@ -98,8 +100,33 @@ impl RealFile {
     }
 
     pub(crate) async fn set_len(&self, len: u64) -> Result<()> {
+        if let Some(mapping) = &self.mapping {
+            mapping.forget();
+        }
         let result = self.flight.run(buffer::set_len(self.file.clone(), len)).await;
         result.map_err(|error| self.error("set_len", error))
+    }
+
+    /// Reads what is in the page cache, see [`sys::read_ready`], and counts it if that was all.
+    #[inline]
+    fn read_cached(&self, offset: u64, data: &mut Vec<u8>, len: usize) -> bool {
+        if let Some(mapping) = &self.mapping
+            && mapping.read(&self.file, offset, data, len)
+        {
+            self.flight.count(|c| {
+                c.reads_ready += 1;
+                c.reads_mapped += 1;
+            });
+            return true;
+        }
+        let ready = sys::read_ready(&self.file, offset, data, len);
+        if ready {
+            self.flight.count(|c| c.reads_ready += 1);
+            if let Some(mapping) = &self.mapping {
+                mapping.note_ready(&self.file, offset, data.len());
+            }
+        }
+        ready
     }
 
     async fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
@@ -110,9 +137,7 @@ impl RealFile {
         }
         data.try_reserve_exact(len)?;
         self.flight.count(|c| c.reads += 1);
-        if sys::read_ready(&self.file, offset, &mut data, len) {
-            self.flight.count(|c| c.reads_ready += 1);
-        } else {
+        if !self.read_cached(offset, &mut data, len) {
             data = self.flight.run(buffer::read(self.file.clone(), offset, data, len)).await?;
         }
         self.flight.count(|c| c.read_len += data.len() as u64);

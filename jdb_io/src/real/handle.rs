@@ -1,4 +1,4 @@
-//! The descriptor of an open file, closed where closing may take long.
+//! The descriptor of an open file, closed where closing may take long; what else takes long to let go.
 
 use std::fs::File;
 use std::ops::Deref;
@@ -27,7 +27,7 @@ impl Deref for Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         match self.0.take() {
-            Some(file) if has_no_name(&file) => close_elsewhere(file),
+            Some(file) if has_no_name(&file) => drop_elsewhere(file),
             file => drop(file),
         }
     }
@@ -46,20 +46,21 @@ fn has_no_name(_: &File) -> bool {
 }
 
 #[cfg(test)]
-thread_local!(pub(crate) static CLOSED_ELSEWHERE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+thread_local!(pub(crate) static DROPPED_ELSEWHERE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
 
-fn close_elsewhere(file: File) {
+/// Lets something go on a thread of its own, which is started for the first such thing.
+pub(super) fn drop_elsewhere(thing: impl Send + 'static) {
     #[cfg(test)]
-    CLOSED_ELSEWHERE.set(CLOSED_ELSEWHERE.get() + 1);
-    static CLOSER: OnceLock<Option<Sender<File>>> = OnceLock::new();
-    let closer = CLOSER.get_or_init(|| {
-        let (sender, files) = channel();
+    DROPPED_ELSEWHERE.set(DROPPED_ELSEWHERE.get() + 1);
+    static DROPPER: OnceLock<Option<Sender<Box<dyn Send>>>> = OnceLock::new();
+    let dropper = DROPPER.get_or_init(|| {
+        let (sender, things) = channel::<Box<dyn Send>>();
         let thread = std::thread::Builder::new().name("jdb-close".to_owned());
-        thread.spawn(move || files.into_iter().for_each(drop)).is_ok().then_some(sender)
+        thread.spawn(move || things.into_iter().for_each(drop)).is_ok().then_some(sender)
     });
-    match closer {
-        // A file that cannot be sent comes back in the error and is closed here.
-        Some(closer) => drop(closer.send(file)),
-        None => drop(file),
+    match dropper {
+        // What cannot be sent comes back in the error and is dropped here.
+        Some(dropper) => drop(dropper.send(Box::new(thing))),
+        None => drop(thing),
     }
 }

@@ -17,6 +17,7 @@ use compio::runtime::Runtime;
 pub(crate) use file::RealFile;
 use flight::Flight;
 use lock::RealLock;
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -28,6 +29,7 @@ mod file;
 mod flight;
 mod handle;
 mod lock;
+mod mapping;
 mod sys;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -38,6 +40,7 @@ mod tests;
 pub(crate) struct RealDisk {
     flight: Rc<Flight>,
     driver: Driver,
+    maps: Cell<bool>,
 }
 
 impl RealDisk {
@@ -45,13 +48,17 @@ impl RealDisk {
     /// Outside a compio runtime.
     pub(crate) fn new() -> Self {
         let driver = driver_of(Runtime::with_current(Runtime::driver_type));
-        Self { flight: Rc::default(), driver }
+        Self { flight: Rc::default(), driver, maps: Cell::new(false) }
+    }
+
+    pub(crate) fn map_reads(&self, may: bool) {
+        self.maps.set(may);
     }
 
     pub(crate) async fn open(&self, path: &Path, mode: Mode) -> Result<File> {
         let file = self.blocking("open", path, move |path| sys::open(path, mode)).await?;
         self.flight.count(|c| c.opens += 1);
-        let file = RealFile::new(file, path.to_owned(), self.flight.clone());
+        let file = RealFile::new(file, path.to_owned(), self.flight.clone(), self.maps.get());
         file.map(File::real).map_err(|error| Error::io("open", path, error))
     }
 

@@ -85,6 +85,131 @@ pub(crate) fn expect_random(_: &File) -> bool {
     false
 }
 
+/// A part of a file, from its beginning on, mapped to be read.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[derive(Debug)]
+pub(crate) struct Region {
+    start: std::ptr::NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: an address range that belongs to the process; only its owner unmaps it.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+unsafe impl Send for Region {}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+impl Region {
+    /// Maps `len` bytes, which may lie behind the file's end. `None` where the system refuses, or has pages of another length.
+    pub(crate) fn new(file: &File, len: u64) -> Option<Self> {
+        use std::os::fd::AsRawFd;
+        let len = usize::try_from(len).ok().filter(|&len| len > 0)?;
+        // SAFETY: asks for a number.
+        if unsafe { libc::sysconf(libc::_SC_PAGESIZE) } != PAGE_LEN as libc::c_long {
+            return None;
+        }
+        let (fd, null) = (file.as_raw_fd(), std::ptr::null_mut());
+        // SAFETY: a new mapping at an address that the system chooses.
+        let start = unsafe { libc::mmap(null, len, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        let region = Self { start: std::ptr::NonNull::new(start.cast())?, len };
+        // Without the advice a load from a page that has left the page cache reads megabytes.
+        // SAFETY: the mapping that was just made.
+        unsafe { libc::madvise(start, len, libc::MADV_RANDOM) };
+        Some(region)
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len as u64
+    }
+
+    /// A bit for each of the pages of `offset..offset + len`, at most 64, from the lowest on: whether it is in the page cache. `None` when
+    /// the system does not say.
+    pub(crate) fn resident(&self, offset: u64, len: u64) -> Option<u64> {
+        let offset = usize::try_from(offset).ok()?;
+        let len = usize::try_from(len).ok().filter(|&len| len <= 64 * PAGE_LEN)?;
+        if offset % PAGE_LEN != 0 || offset.checked_add(len)? > self.len {
+            return None;
+        }
+        let mut pages = [0_u8; 64];
+        // SAFETY: the range lies in the mapping; `pages` has a byte for each of its pages.
+        let done = unsafe { libc::mincore(self.start.as_ptr().add(offset).cast(), len, pages.as_mut_ptr()) };
+        let bits = pages.iter().rev().fold(0, |bits, page| bits << 1 | u64::from(page & 1));
+        (done == 0).then_some(bits)
+    }
+
+    /// Appends `len` bytes at `offset` to `data`. `false` when they are not in the mapping, or there is no memory.
+    ///
+    /// Bytes of pages that are not in the page cache are read from the device, and a failure of that ends the process (SIGBUS), as does
+    /// a page behind the file's end: ask [`Region::resident`] a moment before.
+    #[inline]
+    pub(crate) fn copy(&self, offset: u64, data: &mut Vec<u8>, len: usize) -> bool {
+        let Ok(offset) = usize::try_from(offset) else { return false };
+        if offset.checked_add(len).is_none_or(|end| end > self.len) || data.try_reserve(len).is_err() {
+            return false;
+        }
+        // SAFETY: the source lies in the mapping, the target is spare capacity that was just reserved. No reference is made to
+        // mapped bytes, which a write to the file may change at any time; they are verified when they have been copied.
+        unsafe {
+            let target = data.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+            std::ptr::copy_nonoverlapping(self.start.as_ptr().add(offset), target, len);
+            data.set_len(data.len() + len);
+        }
+        true
+    }
+}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `new` made; nothing points into it.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+const PAGE_LEN: usize = 4 << 10;
+
+/// Nothing is mapped here.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+#[derive(Debug)]
+pub(crate) enum Region {}
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+impl Region {
+    pub(crate) fn new(_: &File, _: u64) -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        match *self {}
+    }
+
+    pub(crate) fn resident(&self, _: u64, _: u64) -> Option<u64> {
+        match *self {}
+    }
+
+    pub(crate) fn copy(&self, _: u64, _: &mut Vec<u8>, _: usize) -> bool {
+        match *self {}
+    }
+}
+
+/// Milliseconds on a clock that costs next to nothing to look at and is some milliseconds late.
+#[cfg(target_os = "linux")]
+pub(crate) fn coarse_ms() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes to `time`.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
+/// Nothing is mapped here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn coarse_ms() -> u64 {
+    0
+}
+
 /// How many names a file has.
 #[cfg(unix)]
 pub(crate) fn link_count(meta: &std::fs::Metadata) -> Option<u64> {

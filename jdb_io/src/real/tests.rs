@@ -5,7 +5,7 @@ mod going_away;
 mod rounds;
 
 use crate::real::flight::Flight;
-use crate::real::handle::{CLOSED_ELSEWHERE, Handle};
+use crate::real::handle::{DROPPED_ELSEWHERE, Handle};
 use crate::real::{RealDisk, buffer, sys};
 use crate::runtime::{Config, DRIVER_VARIABLE};
 use crate::{Disk, Driver, EntryKind, Error, File, Mode, runtime, task};
@@ -302,16 +302,16 @@ fn names_are_renamed_over_and_removed() {
 fn the_last_close_of_a_removed_file_is_left_to_another_thread() {
     on_each_driver(async |disk, dir| {
         let path = dir.join("f");
-        let before = CLOSED_ELSEWHERE.get();
+        let before = DROPPED_ELSEWHERE.get();
         file_with(disk, &path, b"keeps its name").await;
         let file = file_with(disk, &path, &bytes(1 << 20, 0)).await;
         let clone = file.clone();
         disk.remove(&path).await.unwrap();
         drop(file);
         assert!(clone.read_at(0, 10).await.is_ok(), "open as long as a clone is there");
-        assert_eq!(CLOSED_ELSEWHERE.get() - before, 0);
+        assert_eq!(DROPPED_ELSEWHERE.get() - before, 0);
         drop(clone);
-        assert_eq!(CLOSED_ELSEWHERE.get() - before, 1);
+        assert_eq!(DROPPED_ELSEWHERE.get() - before, 1);
         while descriptors_named("f (deleted)", dir) > 0 {
             disk.sleep(Duration::from_millis(1)).await;
         }
@@ -332,6 +332,39 @@ fn set_len_cuts_and_lengthens_with_zeros() {
         let reader = disk.open(&dir.join("f"), Mode::Read).await.unwrap();
         let error = reader.set_len(5).await.unwrap_err();
         assert!(error.to_string().starts_with("set_len "), "{error}");
+    });
+}
+
+#[test]
+fn warm_reads_are_copied_from_a_mapping_where_that_is_allowed() {
+    on_each_driver(async |disk, dir| {
+        let (path, data) = (dir.join("f"), bytes(600 << 10, 3));
+        for allowed in [false, true] {
+            disk.map_reads(allowed);
+            let file = file_with(disk, &path, &data).await;
+            let before = disk.counters().reads_mapped;
+            for at in (0..2000).map(|i| i * 7919 % (data.len() - 1000)) {
+                assert_eq!(file.read_at(at as u64, 1000).await.unwrap(), data[at..at + 1000]);
+                let end = file.read_at(data.len() as u64 - 500, 1000).await.unwrap();
+                assert_eq!(end, data[data.len() - 500..], "fewer at the end");
+            }
+            assert_eq!(disk.counters().reads_mapped > before, allowed);
+            // Written and cut through the same file or another one, it is read as it is.
+            let other = disk.open(&path, Mode::ReadWrite).await.unwrap();
+            for (writer, byte) in [(&file, 1), (&other, 2)] {
+                writer.write_at(5000, vec![byte; 100]).await.0.unwrap();
+                for _ in 0..3 {
+                    assert_eq!(file.read_at(5050, 50).await.unwrap(), vec![byte; 50]);
+                }
+            }
+            file.set_len(5020).await.unwrap();
+            for _ in 0..3 {
+                assert_eq!(file.read_at(5000, 100).await.unwrap(), vec![2; 20]);
+            }
+            drop((file, other));
+            disk.remove(&path).await.unwrap();
+        }
+        disk.map_reads(false);
     });
 }
 
@@ -359,6 +392,7 @@ fn counters_are_exact() {
         let want = crate::Counters {
             reads: 4,
             reads_ready: got.reads_ready,
+            reads_mapped: got.reads_mapped,
             read_len: 2010,
             hints: 1,
             writes: 4,

@@ -10,7 +10,7 @@ use super::{File, Files, LEN_MAX, Victims};
 /// Bytes of packs that are merged into one, at most.
 const MERGED_LEN_MAX: u64 = LEN_MAX;
 /// Packs that are merged into one, at most.
-const MERGED_COUNT_MAX: usize = 16;
+const MERGED_COUNT_MAX: usize = 32;
 
 impl Files {
     /// Segments below a number whose values go into a pack; `None` when there are none, or when more is live in segments than in

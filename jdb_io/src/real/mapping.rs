@@ -1,0 +1,260 @@
+//! Reads of what is in the page cache, copied from a mapping of the file: no system call a read.
+//!
+//! A load from a mapped page that has left the page cache reads the device on this thread, and is a signal instead of an
+//! error (SIGBUS) when that fails. So a page is loaded from only when the kernel has said within [`FRESH_MS`] that it is
+//! there. What is not known to be there is read with a system call.
+//!
+//! ```text
+//! chunk of 64 pages, first read of an interval -> system call
+//!                    second                    -> mincore(2) of the chunk -> copied, if its pages are there
+//!                    every further one         -> copied, if its pages were there
+//! ```
+//!
+//! A file is mapped once it has answered [`MAP_AFTER`] reads from the page cache: a cold one never is.
+
+use crate::real::handle::drop_elsewhere;
+use crate::real::sys::{self, Region};
+use std::cell::RefCell;
+use std::fs::File;
+
+/// Reads answered from the page cache before the file is mapped.
+const MAP_AFTER: u32 = 16;
+/// How long it is believed that a page is in the page cache.
+const FRESH_MS: u64 = 250;
+/// Longer reads are worth a system call, and would touch too many pages one by one.
+const READ_LEN_MAX: usize = 64 << 10;
+/// What is asked about at once: a bit for each page.
+const CHUNK_LEN: u64 = 64 * PAGE_LEN;
+const PAGE_LEN: u64 = 4 << 10;
+/// The shortest mapping.
+const MAP_LEN_MIN: u64 = 1 << 20;
+
+/// How reads of one file may do without system calls. Starts without a mapping.
+#[derive(Debug, Default)]
+pub(crate) struct Mapping(RefCell<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Reads answered from the page cache since the last mapping, or attempt at one.
+    ready: u32,
+    /// Mapping makes no sense: it was refused, or the kernel does not say what is there.
+    refused: bool,
+    region: Option<Region>,
+    /// Bytes of the file that are known to be there: what lies behind them in the last page are zeros to a load.
+    file_len: u64,
+    chunks: Vec<Chunk>,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Chunk {
+    /// The interval in which it was read last, see [`interval`].
+    interval: u64,
+    /// Its pages that were there in that interval; `None`: nobody has asked yet.
+    pages: Option<u64>,
+}
+
+impl Mapping {
+    /// Appends `len` bytes at `offset` to `data` if they can be copied; `false`, and nothing was appended, if not.
+    #[inline]
+    pub(crate) fn read(&self, file: &File, offset: u64, data: &mut Vec<u8>, len: usize) -> bool {
+        let mut state = self.0.borrow_mut();
+        state.region.is_some() && len <= READ_LEN_MAX && state.read(file, offset, data, len, interval())
+    }
+
+    /// A read through `offset..offset + len` was answered from the page cache by a system call.
+    pub(crate) fn note_ready(&self, file: &File, offset: u64, len: usize) {
+        let mut state = self.0.borrow_mut();
+        let end = offset.saturating_add(len as u64);
+        if state.refused || state.region.as_ref().is_some_and(|region| end <= region.len()) {
+            return;
+        }
+        state.ready += 1;
+        if state.ready >= MAP_AFTER {
+            state.map(file);
+        }
+    }
+
+    /// The file's length changes: nothing is known about it any more.
+    pub(crate) fn forget(&self) {
+        let mut state = self.0.borrow_mut();
+        state.file_len = 0;
+        state.chunks.fill(Chunk::default());
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        unmap(self.0.get_mut().region.take());
+    }
+}
+
+/// 64 MiB take two milliseconds.
+fn unmap(region: Option<Region>) {
+    if let Some(region) = region {
+        drop_elsewhere(region);
+    }
+}
+
+/// Numbers intervals of [`FRESH_MS`], from 1 on.
+fn interval() -> u64 {
+    1 + sys::coarse_ms() / FRESH_MS
+}
+
+impl State {
+    /// Maps the file, and room for it to grow into.
+    fn map(&mut self, file: &File) {
+        self.ready = 0;
+        unmap(self.region.take());
+        let file_len = file.metadata().map_or(0, |meta| meta.len());
+        // A chunk behind its end, to see whether the kernel tells the truth: to who may not write a file it says that every page is
+        // there.
+        let len = file_len.next_power_of_two().max(MAP_LEN_MIN) + CHUNK_LEN;
+        let region =
+            Region::new(file, len).filter(|region| region.resident(len - CHUNK_LEN, CHUNK_LEN) == Some(0));
+        self.refused = region.is_none();
+        self.chunks = vec![Chunk::default(); usize::try_from(len / CHUNK_LEN).unwrap_or(0)];
+        (self.region, self.file_len) = (region, 0);
+    }
+
+    fn read(&mut self, file: &File, offset: u64, data: &mut Vec<u8>, len: usize, now: u64) -> bool {
+        let Some(end) = offset.checked_add(len as u64).filter(|_| len > 0) else { return false };
+        if self.region.as_ref().is_none_or(|region| region.len() < end) {
+            return false;
+        }
+        let mut known = true;
+        for index in offset / CHUNK_LEN..=(end - 1) / CHUNK_LEN {
+            known &= self.is_resident(file, index, offset, end, now);
+        }
+        if !known || self.file_len < end {
+            return false;
+        }
+        self.region.as_ref().is_some_and(|region| region.copy(offset, data, len))
+    }
+
+    /// Whether the pages of a chunk that `offset..end` touches are in the page cache.
+    fn is_resident(&mut self, file: &File, index: u64, offset: u64, end: u64, now: u64) -> bool {
+        let (Some(region), Some(chunk)) = (&self.region, self.chunks.get_mut(index as usize)) else {
+            return false;
+        };
+        if chunk.interval != now {
+            *chunk = Chunk { interval: now, pages: None };
+            return false;
+        }
+        let start = index * CHUNK_LEN;
+        let pages = *chunk.pages.get_or_insert_with(|| {
+            // Before the pages are looked at: what is cut off meanwhile is not there.
+            self.file_len = file.metadata().map_or(0, |meta| meta.len());
+            region.resident(start, CHUNK_LEN).unwrap_or(0)
+        });
+        let first = offset.saturating_sub(start) / PAGE_LEN;
+        let last = (end - 1 - start).min(CHUNK_LEN - 1) / PAGE_LEN;
+        let wanted = (u64::MAX >> (63 - (last - first))) << first;
+        pages & wanted == wanted
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    /// A file of `len` bytes in the page cache, and its mapping.
+    fn mapped(len: usize) -> (File, Vec<u8>, State) {
+        let file = tempfile::tempfile().unwrap();
+        let bytes: Vec<u8> = (0..len).map(|at| (at / 7 + at % 251) as u8).collect();
+        file.write_all_at(&bytes, 0).unwrap();
+        let mut state = State::default();
+        state.map(&file);
+        assert!(!state.refused);
+        (file, bytes, state)
+    }
+
+    fn read(state: &mut State, file: &File, offset: u64, len: usize, now: u64) -> Option<Vec<u8>> {
+        let mut data = b"before".to_vec();
+        let done = state.read(file, offset, &mut data, len, now);
+        assert_eq!(data.len() - 6, if done { len } else { 0 });
+        done.then(|| data.split_off(6))
+    }
+
+    #[test]
+    fn every_second_read_of_a_chunk_in_an_interval_is_copied() {
+        let (file, bytes, mut state) = mapped(3 << 20);
+        for (now, offset, len, copied) in [
+            (1, 100, 1000, false),
+            (1, 100, 1000, true),
+            (1, 262_143, 1, true),
+            // Into the next chunk: known only when both are.
+            (1, 262_000, 1000, false),
+            (1, 262_000, 1000, true),
+            (1, 0, 64 << 10, true),
+            (2, 100, 1000, false),
+            (2, 100, 1000, true),
+            (1, 100, 1000, false),
+            (3, (3 << 20) - 10, 10, false),
+            (3, (3 << 20) - 10, 10, true),
+        ] {
+            let want = copied.then(|| bytes[offset as usize..offset as usize + len].to_vec());
+            assert_eq!(read(&mut state, &file, offset, len, now), want, "{now} {offset} {len}");
+        }
+    }
+
+    #[test]
+    fn nothing_behind_the_end_is_read_and_growth_is_seen() {
+        let (file, _, mut state) = mapped((1 << 20) + 100);
+        for (offset, len) in
+            [((1 << 20) + 50, 51), ((1 << 20) + 100, 1), (2 << 20, 10), (u64::MAX - 5, 10), (7, 0)]
+        {
+            for _ in 0..3 {
+                assert_eq!(read(&mut state, &file, offset, len, 1), None, "{offset} {len}");
+            }
+        }
+        file.write_all_at(b"grown", (1 << 20) + 100).unwrap();
+        assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 1), None, "known from the next interval on");
+        assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 2), None);
+        assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 2).as_deref(), Some(&b"grown"[..]));
+        let mapping = Mapping(RefCell::new(state));
+        mapping.forget();
+        assert_eq!(read(&mut mapping.0.borrow_mut(), &file, 0, 5, 2), None);
+    }
+
+    #[test]
+    fn pages_that_are_not_there_are_not_touched() {
+        // Without a page cache of its own, such as tmpfs, a file never leaves memory.
+        let dir = std::env::current_dir().unwrap();
+        let file = tempfile::tempfile_in(dir).unwrap();
+        file.write_all_at(&vec![1; 1 << 20], 0).unwrap();
+        file.sync_all().unwrap();
+        sys::evict(&file);
+        file.read_exact_at(&mut [0; 10], 300 << 10).unwrap();
+        let mut state = State::default();
+        state.map(&file);
+        let page = |at: u64| state.region.as_ref().unwrap().resident(at & !(CHUNK_LEN - 1), CHUNK_LEN);
+        let bits = page(300 << 10).unwrap();
+        let there = |at: u64| bits & 1 << (at % CHUNK_LEN / PAGE_LEN) != 0;
+        assert!(there(300 << 10), "read a moment ago");
+        for page in (256..512u64).step_by(4) {
+            read(&mut state, &file, page << 10, 10, 1);
+            let copied = read(&mut state, &file, page << 10, 10, 1).is_some();
+            assert_eq!(copied, there(page << 10), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_mapped_when_it_is_warm_and_again_when_it_has_outgrown_its_mapping() {
+        let (file, _, _) = mapped(1 << 20);
+        let mapping = Mapping::default();
+        let region_len = || mapping.0.borrow().region.as_ref().map(Region::len);
+        for count in 0..MAP_AFTER {
+            assert_eq!(region_len(), None, "{count}");
+            mapping.note_ready(&file, 0, 10);
+        }
+        assert_eq!(region_len(), Some((1 << 20) + CHUNK_LEN));
+        file.set_len(5 << 20).unwrap();
+        for _ in 0..MAP_AFTER {
+            assert_eq!(region_len(), Some((1 << 20) + CHUNK_LEN));
+            mapping.note_ready(&file, 0, 10);
+            mapping.note_ready(&file, 4 << 20, 10);
+        }
+        assert_eq!(region_len(), Some((8 << 20) + CHUNK_LEN));
+    }
+}
