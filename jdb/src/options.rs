@@ -51,8 +51,8 @@ pub struct Options {
     /// Whether reads of what is in the page cache are copied from mappings of the files, where the system has them (Linux, 64 bits);
     /// default yes. They take a half to three quarters of the time. Mapped pages count as resident memory of the process, although the
     /// system takes them back at any time. A page is read so only when the kernel has said within a quarter of a second that it is
-    /// there: if it goes all the same, and the device then fails to read it, the process ends with SIGBUS; so it does when somebody
-    /// else cuts a file of an open database. Without, such failures are errors of the one read.
+    /// there. If it goes all the same, for memory is short, the thread waits for the device; and if that fails, the process ends with
+    /// SIGBUS. So it does when somebody else cuts a file of an open database. Without, such failures are errors of the one read.
     pub mapped_reads: bool,
     /// Whether a missing database is made; default yes.
     pub create: bool,

@@ -148,7 +148,7 @@ async fn go_on(corpus: &Corpus, path: &Path, killed: &Killed) -> Result<Report> 
     }
     if let Some(memory) = memory {
         report.row(
-            "resident memory after the flush / peak",
+            "resident memory after the flush / peak, mapped files counted",
             format!("{} / {}", report::mb(memory.now), report::mb(memory.peak)),
         );
     }

@@ -110,8 +110,9 @@ impl Disk {
         Self(Inner::Sim(sim.for_tasks()))
     }
 
-    /// Whether reads of what is in the page cache may be copied from mappings of the files that are opened from now on; at first they
-    /// may not. Where pages are mapped, a file that others cut and a device that fails can end the process (SIGBUS).
+    /// Whether reads of what is in the page cache may be copied from mappings of the files that are opened from now on, by whoever
+    /// has this disk; at first they may not. Where pages are mapped, a file that is cut elsewhere, by another [`File`] of it too, must not
+    /// be read there any more: that, and a device that fails, can end the process (SIGBUS).
     pub fn map_reads(&self, may: bool) {
         match &self.0 {
             Inner::Real(disk) => disk.map_reads(may),

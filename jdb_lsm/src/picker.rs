@@ -154,7 +154,7 @@ pub fn pick_all(levels: &[Vec<Candidate<'_>>], level: usize) -> (Option<usize>, 
         if level < last {
             return (Some(level), Some(merge_down(Reason::Asked, level, levels, &[*first])));
         }
-        let waits = std::iter::once(first).chain(rest).find(|table| table.waiting > 0);
+        let waits = std::iter::once(first).chain(rest).find(|table| table.waiting > 0 || table.released > 0);
         return match waits {
             Some(table) => (Some(level), Some(rewrite(Reason::Asked, level, table))),
             None => (None, None),

@@ -13,11 +13,21 @@ pub struct JdbStore {
     replayed_len: u64,
 }
 
-impl Store for JdbStore {
-    async fn open(path: &Path, memory_len: usize) -> Result<Self> {
-        let db = jdb::open(Options { memory: memory_len, ..Options::at(path) }).await?;
+impl JdbStore {
+    async fn open_with(options: Options) -> Result<Self> {
+        let db = jdb::open(options).await?;
         let replayed_len = db.stats().shards.iter().map(|shard| shard.unflushed_len).sum();
         Ok(Self { db, replayed_len })
+    }
+}
+
+impl Store for JdbStore {
+    async fn open(path: &Path, memory_len: usize) -> Result<Self> {
+        Self::open_with(Options { memory: memory_len, ..Options::at(path) }).await
+    }
+
+    async fn open_to_evict(path: &Path, memory_len: usize) -> Result<Self> {
+        Self::open_with(Options { memory: memory_len, mapped_reads: false, ..Options::at(path) }).await
     }
 
     fn replayed_len(&self) -> Option<u64> {

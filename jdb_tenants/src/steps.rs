@@ -172,12 +172,14 @@ fn wrong(ns: u64, expected: impl ToString, found: impl ToString) -> Error {
 
 async fn make_use<S: Store>(args: &Args, path: &Path) -> Result<Used> {
     let (rows, sampler) = (args.all_rows(), Sampler::start());
-    let store = S::open(path, args.memory_len()).await?;
+    let store = S::open_to_evict(path, args.memory_len()).await?;
     store.settle().await?;
     let (order, count) = (rows.order(1), args.some(TOUCHED));
     let opening_touch = touch(&store, &rows, (0..count).map(|n| order.at(n))).await?;
     system::evict(path)?;
     let touch = touch(&store, &rows, (count..2 * count).map(|n| order.at(n))).await?;
+    store.close().await?;
+    let store = S::open(path, args.memory_len()).await?;
     system::read_all(path)?;
     let get_p50_us = ask(&store, args, |_, number| (key(number), true)).await?;
     // Between two keys that are there, or behind the last one.

@@ -10,6 +10,11 @@ pub trait Store: Sized {
     /// Opens the store in a directory, with so many bytes of memory; makes it when it is missing.
     async fn open(path: &Path, memory_len: usize) -> Result<Self>;
 
+    /// As [`Store::open`], so that its files can be evicted from the page cache while it is open.
+    async fn open_to_evict(path: &Path, memory_len: usize) -> Result<Self> {
+        Self::open(path, memory_len).await
+    }
+
     /// Bytes of log that the opening replayed; `None` where nobody knows.
     fn replayed_len(&self) -> Option<u64>;
 

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes of resident anonymous memory of this process: what it has allocated, without files and their cache; `None` where the
 /// system does not tell.
@@ -149,10 +149,27 @@ pub fn evict(dir: &Path) -> Result<()> {
     })
 }
 
+/// Pages that are mapped stay: a mapping that is just being let go is waited for, one second at most.
 #[cfg(target_os = "linux")]
 fn forget(file: &File, path: &Path) -> Result<()> {
-    let forgotten = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
-    forgotten.map_err(|error| Error::io("evict", path)(error.into()))
+    let start = Instant::now();
+    loop {
+        let forgotten = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        forgotten.map_err(|error| Error::io("evict", path)(error.into()))?;
+        if !is_cached(file) || start.elapsed() > Duration::from_secs(1) {
+            return Ok(());
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Whether any of the pages looked at, one in sixteen, is in the page cache.
+#[cfg(target_os = "linux")]
+fn is_cached(file: &File) -> bool {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let len = file.metadata().map_or(0, |meta| meta.len());
+    let read = |at| preadv2(file, &mut [std::io::IoSliceMut::new(&mut [0])], at, ReadWriteFlags::NOWAIT);
+    (0..len).step_by(64 << 10).any(|at| read(at).is_ok_and(|count| count > 0))
 }
 
 #[cfg(not(target_os = "linux"))]

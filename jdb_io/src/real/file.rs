@@ -100,9 +100,7 @@ impl RealFile {
     }
 
     pub(crate) async fn set_len(&self, len: u64) -> Result<()> {
-        if let Some(mapping) = &self.mapping {
-            mapping.forget();
-        }
+        let _suspended = self.mapping.as_ref().map(Suspended::new);
         let result = self.flight.run(buffer::set_len(self.file.clone(), len)).await;
         result.map_err(|error| self.error("set_len", error))
     }
@@ -198,6 +196,23 @@ impl RealFile {
 
     fn error(&self, op: &'static str, error: io::Error) -> Error {
         Error::io(op, &self.path, error)
+    }
+}
+
+/// While this is there the file is not mapped. Dropped early it may be too early: who gives up waiting for a file to be cut must
+/// not read what is cut off.
+struct Suspended<'a>(&'a Mapping);
+
+impl<'a> Suspended<'a> {
+    fn new(mapping: &'a Mapping) -> Self {
+        mapping.suspend();
+        Self(mapping)
+    }
+}
+
+impl Drop for Suspended<'_> {
+    fn drop(&mut self) {
+        self.0.resume();
     }
 }
 

@@ -48,11 +48,29 @@ fn has_no_name(_: &File) -> bool {
 #[cfg(test)]
 thread_local!(pub(crate) static DROPPED_ELSEWHERE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
 
+static DROPPER: OnceLock<Option<Sender<Box<dyn Send>>>> = OnceLock::new();
+
+/// Waits until everything is gone that was let go on that thread before. Blocks.
+pub(super) fn wait_dropped() {
+    /// Tells when its turn has come.
+    struct Turn(Sender<()>);
+    impl Drop for Turn {
+        fn drop(&mut self) {
+            // Nobody may be waiting any more.
+            self.0.send(()).unwrap_or_default();
+        }
+    }
+    let Some(Some(dropper)) = DROPPER.get() else { return };
+    let (sender, turn) = channel();
+    if dropper.send(Box::new(Turn(sender))).is_ok() {
+        turn.recv().unwrap_or_default();
+    }
+}
+
 /// Lets something go on a thread of its own, which is started for the first such thing.
 pub(super) fn drop_elsewhere(thing: impl Send + 'static) {
     #[cfg(test)]
     DROPPED_ELSEWHERE.set(DROPPED_ELSEWHERE.get() + 1);
-    static DROPPER: OnceLock<Option<Sender<Box<dyn Send>>>> = OnceLock::new();
     let dropper = DROPPER.get_or_init(|| {
         let (sender, things) = channel::<Box<dyn Send>>();
         let thread = std::thread::Builder::new().name("jdb-close".to_owned());

@@ -5,10 +5,13 @@
 //! there. What is not known to be there is read with a system call.
 //!
 //! ```text
-//! chunk of 64 pages, first read of an interval -> system call
-//!                    second                    -> mincore(2) of the chunk -> copied, if its pages are there
-//!                    every further one         -> copied, if its pages were there
+//! chunk of 64 pages, first two reads of an interval -> system calls
+//!                    third                          -> mincore(2) of the chunk -> copied, if its pages are there
+//!                    every further one              -> copied, if its pages were there
 //! ```
+//!
+//! Asking costs about what three copies spare: who has come three times will probably come three times more. What is read by
+//! system calls also tells the kernel which pages are in use.
 //!
 //! A file is mapped once it has answered [`MAP_AFTER`] reads from the page cache: a cold one never is.
 
@@ -19,6 +22,8 @@ use std::fs::File;
 
 /// Reads answered from the page cache before the file is mapped.
 const MAP_AFTER: u32 = 16;
+/// Reads of a chunk in an interval, the third of which asks what is there.
+const ASK_AT: u32 = 3;
 /// How long it is believed that a page is in the page cache.
 const FRESH_MS: u64 = 250;
 /// Longer reads are worth a system call, and would touch too many pages one by one.
@@ -39,6 +44,8 @@ struct State {
     ready: u32,
     /// Mapping makes no sense: it was refused, or the kernel does not say what is there.
     refused: bool,
+    /// Changes of the file's length under way.
+    suspended: usize,
     region: Option<Region>,
     /// Bytes of the file that are known to be there: what lies behind them in the last page are zeros to a load.
     file_len: u64,
@@ -48,9 +55,11 @@ struct State {
 #[derive(Clone, Copy, Default, Debug)]
 struct Chunk {
     /// The interval in which it was read last, see [`interval`].
-    interval: u64,
-    /// Its pages that were there in that interval; `None`: nobody has asked yet.
-    pages: Option<u64>,
+    interval: u32,
+    /// How often it was read in that interval until somebody asked.
+    reads: u32,
+    /// Its pages that were there when somebody asked.
+    pages: u64,
 }
 
 impl Mapping {
@@ -65,7 +74,10 @@ impl Mapping {
     pub(crate) fn note_ready(&self, file: &File, offset: u64, len: usize) {
         let mut state = self.0.borrow_mut();
         let end = offset.saturating_add(len as u64);
-        if state.refused || state.region.as_ref().is_some_and(|region| end <= region.len()) {
+        if state.refused
+            || state.suspended > 0
+            || state.region.as_ref().is_some_and(|region| end <= region.len())
+        {
             return;
         }
         state.ready += 1;
@@ -74,11 +86,16 @@ impl Mapping {
         }
     }
 
-    /// The file's length changes: nothing is known about it any more.
-    pub(crate) fn forget(&self) {
+    /// The file's length changes from here to [`Mapping::resume`]: nothing is mapped.
+    pub(crate) fn suspend(&self) {
         let mut state = self.0.borrow_mut();
-        state.file_len = 0;
-        state.chunks.fill(Chunk::default());
+        unmap(state.region.take());
+        (state.ready, state.suspended) = (0, state.suspended + 1);
+    }
+
+    /// The change is over.
+    pub(crate) fn resume(&self) {
+        self.0.borrow_mut().suspended -= 1;
     }
 }
 
@@ -96,8 +113,8 @@ fn unmap(region: Option<Region>) {
 }
 
 /// Numbers intervals of [`FRESH_MS`], from 1 on.
-fn interval() -> u64 {
-    1 + sys::coarse_ms() / FRESH_MS
+fn interval() -> u32 {
+    1 + (sys::coarse_ms() / FRESH_MS) as u32
 }
 
 impl State {
@@ -116,7 +133,7 @@ impl State {
         (self.region, self.file_len) = (region, 0);
     }
 
-    fn read(&mut self, file: &File, offset: u64, data: &mut Vec<u8>, len: usize, now: u64) -> bool {
+    fn read(&mut self, file: &File, offset: u64, data: &mut Vec<u8>, len: usize, now: u32) -> bool {
         let Some(end) = offset.checked_add(len as u64).filter(|_| len > 0) else { return false };
         if self.region.as_ref().is_none_or(|region| region.len() < end) {
             return false;
@@ -132,24 +149,27 @@ impl State {
     }
 
     /// Whether the pages of a chunk that `offset..end` touches are in the page cache.
-    fn is_resident(&mut self, file: &File, index: u64, offset: u64, end: u64, now: u64) -> bool {
+    fn is_resident(&mut self, file: &File, index: u64, offset: u64, end: u64, now: u32) -> bool {
         let (Some(region), Some(chunk)) = (&self.region, self.chunks.get_mut(index as usize)) else {
             return false;
         };
         if chunk.interval != now {
-            *chunk = Chunk { interval: now, pages: None };
-            return false;
+            *chunk = Chunk { interval: now, ..Chunk::default() };
         }
         let start = index * CHUNK_LEN;
-        let pages = *chunk.pages.get_or_insert_with(|| {
+        if chunk.reads < ASK_AT {
+            chunk.reads += 1;
+            if chunk.reads < ASK_AT {
+                return false;
+            }
             // Before the pages are looked at: what is cut off meanwhile is not there.
             self.file_len = file.metadata().map_or(0, |meta| meta.len());
-            region.resident(start, CHUNK_LEN).unwrap_or(0)
-        });
+            chunk.pages = region.resident(start, CHUNK_LEN).unwrap_or(0);
+        }
         let first = offset.saturating_sub(start) / PAGE_LEN;
         let last = (end - 1 - start).min(CHUNK_LEN - 1) / PAGE_LEN;
         let wanted = (u64::MAX >> (63 - (last - first))) << first;
-        pages & wanted == wanted
+        chunk.pages & wanted == wanted
     }
 }
 
@@ -160,16 +180,16 @@ mod tests {
 
     /// A file of `len` bytes in the page cache, and its mapping.
     fn mapped(len: usize) -> (File, Vec<u8>, State) {
-        let file = tempfile::tempfile().unwrap();
+        let file = tempfile::tempfile().expect("a new file");
         let bytes: Vec<u8> = (0..len).map(|at| (at / 7 + at % 251) as u8).collect();
-        file.write_all_at(&bytes, 0).unwrap();
+        file.write_all_at(&bytes, 0).expect("room");
         let mut state = State::default();
         state.map(&file);
         assert!(!state.refused);
         (file, bytes, state)
     }
 
-    fn read(state: &mut State, file: &File, offset: u64, len: usize, now: u64) -> Option<Vec<u8>> {
+    fn read(state: &mut State, file: &File, offset: u64, len: usize, now: u32) -> Option<Vec<u8>> {
         let mut data = b"before".to_vec();
         let done = state.read(file, offset, &mut data, len, now);
         assert_eq!(data.len() - 6, if done { len } else { 0 });
@@ -177,19 +197,23 @@ mod tests {
     }
 
     #[test]
-    fn every_second_read_of_a_chunk_in_an_interval_is_copied() {
+    fn from_the_third_read_of_a_chunk_in_an_interval_on_they_are_copied() {
         let (file, bytes, mut state) = mapped(3 << 20);
         for (now, offset, len, copied) in [
             (1, 100, 1000, false),
+            (1, 5000, 1000, false),
             (1, 100, 1000, true),
             (1, 262_143, 1, true),
             // Into the next chunk: known only when both are.
             (1, 262_000, 1000, false),
+            (1, 262_000, 1000, false),
             (1, 262_000, 1000, true),
             (1, 0, 64 << 10, true),
             (2, 100, 1000, false),
+            (2, 100, 1000, false),
             (2, 100, 1000, true),
             (1, 100, 1000, false),
+            (3, (3 << 20) - 10, 10, false),
             (3, (3 << 20) - 10, 10, false),
             (3, (3 << 20) - 10, 10, true),
         ] {
@@ -204,17 +228,27 @@ mod tests {
         for (offset, len) in
             [((1 << 20) + 50, 51), ((1 << 20) + 100, 1), (2 << 20, 10), (u64::MAX - 5, 10), (7, 0)]
         {
-            for _ in 0..3 {
+            for _ in 0..5 {
                 assert_eq!(read(&mut state, &file, offset, len, 1), None, "{offset} {len}");
             }
         }
         file.write_all_at(b"grown", (1 << 20) + 100).unwrap();
         assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 1), None, "known from the next interval on");
-        assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 2), None);
+        for _ in 0..2 {
+            assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 2), None);
+        }
         assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 2).as_deref(), Some(&b"grown"[..]));
+        // Not while its length changes.
         let mapping = Mapping(RefCell::new(state));
-        mapping.forget();
-        assert_eq!(read(&mut mapping.0.borrow_mut(), &file, 0, 5, 2), None);
+        mapping.suspend();
+        for _ in 0..2 * MAP_AFTER {
+            mapping.note_ready(&file, 0, 5);
+            assert_eq!(read(&mut mapping.0.borrow_mut(), &file, 0, 5, 2), None);
+        }
+        mapping.resume();
+        (0..MAP_AFTER).for_each(|_| mapping.note_ready(&file, 0, 5));
+        let last = (0..3).map(|_| read(&mut mapping.0.borrow_mut(), &file, 0, 5, 2)).last();
+        assert!(last.flatten().is_some());
     }
 
     #[test]
@@ -233,7 +267,7 @@ mod tests {
         let there = |at: u64| bits & 1 << (at % CHUNK_LEN / PAGE_LEN) != 0;
         assert!(there(300 << 10), "read a moment ago");
         for page in (256..512u64).step_by(4) {
-            read(&mut state, &file, page << 10, 10, 1);
+            (0..2).for_each(|_| drop(read(&mut state, &file, page << 10, 10, 1)));
             let copied = read(&mut state, &file, page << 10, 10, 1).is_some();
             assert_eq!(copied, there(page << 10), "{page}");
         }

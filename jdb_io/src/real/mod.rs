@@ -71,7 +71,9 @@ impl RealDisk {
     }
 
     pub(crate) async fn remove(&self, path: &Path) -> Result<()> {
-        self.blocking("remove", path, |path| std::fs::remove_file(path)).await?;
+        // The room is there when this is over: a mapping that is just being let go holds the file.
+        let remove = |path: &Path| std::fs::remove_file(path).map(|()| handle::wait_dropped());
+        self.blocking("remove", path, remove).await?;
         self.flight.count(|c| c.removes += 1);
         Ok(())
     }

@@ -113,11 +113,8 @@ impl Region {
         if start == libc::MAP_FAILED {
             return None;
         }
-        let region = Self { start: std::ptr::NonNull::new(start.cast())?, len };
-        // Without the advice a load from a page that has left the page cache reads megabytes.
-        // SAFETY: the mapping that was just made.
-        unsafe { libc::madvise(start, len, libc::MADV_RANDOM) };
-        Some(region)
+        // No advice: that reads come at random would say that it means nothing how often a page is read (mm: vma_has_recency).
+        Some(Self { start: std::ptr::NonNull::new(start.cast())?, len })
     }
 
     pub(crate) fn len(&self) -> u64 {

@@ -67,3 +67,28 @@ fn what_a_snapshot_kept_goes_when_it_is_gone() {
         });
     }
 }
+
+#[test]
+fn who_asks_gets_back_also_the_little_that_a_snapshot_kept() {
+    on_sim(0, |_, options| async move {
+        let db = jdb::open(options).await.unwrap();
+        let ns = db.ns(1u64);
+        for key in 0..100u64 {
+            ns.put(key.to_be_bytes(), value(key, 0)).await.unwrap();
+        }
+        let snapshot = ns.snapshot();
+        for key in 0..5u64 {
+            ns.put(key.to_be_bytes(), value(key, 1)).await.unwrap();
+        }
+        db.compact().await.unwrap();
+        let live_len = |db: &jdb::Db| db.stats().shards[0].live_len;
+        let both = live_len(&db);
+        drop(snapshot);
+        db.settle().await.unwrap();
+        assert_eq!(live_len(&db), both, "a twentieth is not worth a compaction");
+        db.compact().await.unwrap();
+        assert_eq!(live_len(&db), both / 105 * 100);
+        check_sound(&db).await;
+        db.close().await.unwrap();
+    });
+}
