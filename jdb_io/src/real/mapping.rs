@@ -5,13 +5,14 @@
 //! there. What is not known to be there is read with a system call.
 //!
 //! ```text
-//! chunk of 64 pages, first two reads of an interval -> system calls
-//!                    third                          -> mincore(2) of the chunk -> copied, if its pages are there
-//!                    every further one              -> copied, if its pages were there
+//! chunk of 64 pages, first read of an interval                         -> system call
+//!   second, if it was hot in the interval before; eighth, if it was not -> mincore(2) of the chunk
+//!   from there on                                                       -> copied, if its pages were there
 //! ```
 //!
-//! Asking costs about what three copies spare: who has come three times will probably come three times more. What is read by
-//! system calls also tells the kernel which pages are in use.
+//! Hot is what was read eight times. Asking costs about what three copies spare, and the first copy from a page, which the kernel
+//! has to map then, costs more than a system call: what is read here and there, or for the first time, gains nothing from a mapping.
+//! The system calls also tell the kernel which pages are in use: loads from a mapping that is read at random do not.
 //!
 //! A file is mapped once it has answered [`MAP_AFTER`] reads from the page cache: a cold one never is.
 
@@ -22,8 +23,8 @@ use std::fs::File;
 
 /// Reads answered from the page cache before the file is mapped.
 const MAP_AFTER: u32 = 16;
-/// Reads of a chunk in an interval, the third of which asks what is there.
-const ASK_AT: u32 = 3;
+/// Reads of a chunk in an interval, from which on it is hot.
+const HOT: u32 = 8;
 /// How long it is believed that a page is in the page cache.
 const FRESH_MS: u64 = 250;
 /// Longer reads are worth a system call, and would touch too many pages one by one.
@@ -56,10 +57,12 @@ struct State {
 struct Chunk {
     /// The interval in which it was read last, see [`interval`].
     interval: u32,
-    /// How often it was read in that interval until somebody asked.
+    /// How often it was read in that interval.
     reads: u32,
-    /// Its pages that were there when somebody asked.
-    pages: u64,
+    /// It was hot in the interval before.
+    was_hot: bool,
+    /// Its pages that were there when somebody asked in that interval.
+    pages: Option<u64>,
 }
 
 impl Mapping {
@@ -154,22 +157,24 @@ impl State {
             return false;
         };
         if chunk.interval != now {
-            *chunk = Chunk { interval: now, ..Chunk::default() };
+            let was_hot = chunk.interval.wrapping_add(1) == now && chunk.reads >= HOT;
+            *chunk = Chunk { interval: now, reads: 0, was_hot, pages: None };
         }
+        chunk.reads = chunk.reads.saturating_add(1);
         let start = index * CHUNK_LEN;
-        if chunk.reads < ASK_AT {
-            chunk.reads += 1;
-            if chunk.reads < ASK_AT {
-                return false;
+        let pages = match chunk.pages {
+            Some(pages) => pages,
+            None if chunk.reads >= HOT || chunk.was_hot && chunk.reads > 1 => {
+                // Before the pages are looked at: what is cut off meanwhile is not there.
+                self.file_len = file.metadata().map_or(0, |meta| meta.len());
+                *chunk.pages.insert(region.resident(start, CHUNK_LEN).unwrap_or(0))
             }
-            // Before the pages are looked at: what is cut off meanwhile is not there.
-            self.file_len = file.metadata().map_or(0, |meta| meta.len());
-            chunk.pages = region.resident(start, CHUNK_LEN).unwrap_or(0);
-        }
+            None => return false,
+        };
         let first = offset.saturating_sub(start) / PAGE_LEN;
         let last = (end - 1 - start).min(CHUNK_LEN - 1) / PAGE_LEN;
         let wanted = (u64::MAX >> (63 - (last - first))) << first;
-        chunk.pages & wanted == wanted
+        pages & wanted == wanted
     }
 }
 
@@ -196,30 +201,34 @@ mod tests {
         done.then(|| data.split_off(6))
     }
 
+    /// Reads often enough that what is there is copied.
+    fn heat(state: &mut State, file: &File, offset: u64, now: u32) {
+        (1..HOT).for_each(|count| assert_eq!(read(state, file, offset, 1, now), None, "{count}"));
+    }
+
     #[test]
-    fn from_the_third_read_of_a_chunk_in_an_interval_on_they_are_copied() {
+    fn what_is_read_often_in_an_interval_or_was_in_the_one_before_is_copied() {
         let (file, bytes, mut state) = mapped(3 << 20);
-        for (now, offset, len, copied) in [
-            (1, 100, 1000, false),
-            (1, 5000, 1000, false),
-            (1, 100, 1000, true),
-            (1, 262_143, 1, true),
-            // Into the next chunk: known only when both are.
-            (1, 262_000, 1000, false),
-            (1, 262_000, 1000, false),
-            (1, 262_000, 1000, true),
-            (1, 0, 64 << 10, true),
-            (2, 100, 1000, false),
-            (2, 100, 1000, false),
-            (2, 100, 1000, true),
-            (1, 100, 1000, false),
-            (3, (3 << 20) - 10, 10, false),
-            (3, (3 << 20) - 10, 10, false),
-            (3, (3 << 20) - 10, 10, true),
-        ] {
+        let mut check = |now, offset: u64, len, copied: bool| {
             let want = copied.then(|| bytes[offset as usize..offset as usize + len].to_vec());
             assert_eq!(read(&mut state, &file, offset, len, now), want, "{now} {offset} {len}");
-        }
+        };
+        (1..HOT).for_each(|_| check(1, 100, 1000, false));
+        check(1, 5000, 1000, true);
+        check(1, 262_143, 1, true);
+        check(1, 0, 64 << 10, true);
+        // Into the next chunk: only when both are hot.
+        (1..HOT).for_each(|_| check(1, 262_000, 1000, false));
+        check(1, 262_000, 1000, true);
+        // The first read of an interval is a system call.
+        check(2, 100, 1000, false);
+        (0..2).for_each(|_| check(2, 100, 1000, true));
+        // It was not hot then.
+        (1..HOT).for_each(|_| check(3, 100, 1000, false));
+        check(3, 100, 1000, true);
+        // Nor in the one before.
+        (1..HOT).for_each(|_| check(5, 100, 1000, false));
+        check(5, (3 << 20) - 10, 10, false);
     }
 
     #[test]
@@ -228,15 +237,13 @@ mod tests {
         for (offset, len) in
             [((1 << 20) + 50, 51), ((1 << 20) + 100, 1), (2 << 20, 10), (u64::MAX - 5, 10), (7, 0)]
         {
-            for _ in 0..5 {
+            for _ in 0..2 * HOT {
                 assert_eq!(read(&mut state, &file, offset, len, 1), None, "{offset} {len}");
             }
         }
         file.write_all_at(b"grown", (1 << 20) + 100).unwrap();
         assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 1), None, "known from the next interval on");
-        for _ in 0..2 {
-            assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 2), None);
-        }
+        assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 2), None);
         assert_eq!(read(&mut state, &file, (1 << 20) + 100, 5, 2).as_deref(), Some(&b"grown"[..]));
         // Not while its length changes.
         let mapping = Mapping(RefCell::new(state));
@@ -247,8 +254,9 @@ mod tests {
         }
         mapping.resume();
         (0..MAP_AFTER).for_each(|_| mapping.note_ready(&file, 0, 5));
-        let last = (0..3).map(|_| read(&mut mapping.0.borrow_mut(), &file, 0, 5, 2)).last();
-        assert!(last.flatten().is_some());
+        let mut state = mapping.0.borrow_mut();
+        heat(&mut state, &file, 0, 2);
+        assert!(read(&mut state, &file, 0, 5, 2).is_some());
     }
 
     #[test]
@@ -266,8 +274,8 @@ mod tests {
         let bits = page(300 << 10).unwrap();
         let there = |at: u64| bits & 1 << (at % CHUNK_LEN / PAGE_LEN) != 0;
         assert!(there(300 << 10), "read a moment ago");
+        heat(&mut state, &file, 300 << 10, 1);
         for page in (256..512u64).step_by(4) {
-            (0..2).for_each(|_| drop(read(&mut state, &file, page << 10, 10, 1)));
             let copied = read(&mut state, &file, page << 10, 10, 1).is_some();
             assert_eq!(copied, there(page << 10), "{page}");
         }

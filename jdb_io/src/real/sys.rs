@@ -113,8 +113,11 @@ impl Region {
         if start == libc::MAP_FAILED {
             return None;
         }
-        // No advice: that reads come at random would say that it means nothing how often a page is read (mm: vma_has_recency).
-        Some(Self { start: std::ptr::NonNull::new(start.cast())?, len })
+        let region = Self { start: std::ptr::NonNull::new(start.cast())?, len };
+        // Without the advice a first load from a page can begin to read megabytes around it.
+        // SAFETY: the mapping that was just made.
+        unsafe { libc::madvise(start, len, libc::MADV_RANDOM) };
+        Some(region)
     }
 
     pub(crate) fn len(&self) -> u64 {
