@@ -5,7 +5,7 @@ use jdb_base::{Kind, SeqNo};
 use jdb_bench::index::{key, pointer};
 use jdb_io::{BlockCache, Disk, Handles};
 use jdb_lsm::{
-    Compaction, CompactionOptions, FlushOptions, Hidden, Keeper, PickerOptions, Scan, Table, Tree, pick,
+    Compaction, CompactionOptions, FlushOptions, Hidden, Newest, PickerOptions, Scan, Table, Tree, pick,
     write_table,
 };
 use jdb_mem::Memtable;
@@ -19,15 +19,6 @@ use std::time::Duration;
 /// Entries of each table and of the memtable.
 const COUNT: u64 = 25_000;
 const TABLES: u64 = 4;
-
-/// Everybody reads the newest sequence.
-struct Newest;
-
-impl Keeper for Newest {
-    fn now(&self) -> SeqNo {
-        SeqNo::new(u64::from(u32::MAX))
-    }
-}
 
 fn fill(memtable: &Memtable, part: u64) {
     for i in part * COUNT..(part + 1) * COUNT {

@@ -6,7 +6,7 @@ use jdb_base::{Kind, SeqNo};
 use jdb_bench::index::{key, pointer};
 use jdb_io::{BlockCache, Disk};
 use jdb_lsm::{
-    Compaction, CompactionOptions, FlushOptions, Found, Hidden, Keeper, Payload, Scan, Table, Tree, pick_all,
+    Compaction, CompactionOptions, FlushOptions, Found, Hidden, Newest, Payload, Scan, Table, Tree, pick_all,
     write_table,
 };
 use jdb_sst::WriterOptions;
@@ -109,15 +109,6 @@ fn steps_and_cached_gets_allocate_nothing() {
             }
         }
     });
-}
-
-/// Everybody reads the newest sequence.
-struct Newest;
-
-impl Keeper for Newest {
-    fn now(&self) -> SeqNo {
-        SeqNo::new(4 * COUNT)
-    }
 }
 
 /// Every third value lies in the tree.

@@ -5,7 +5,7 @@
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::{Disk, RuntimeConfig};
 use jdb_lsm::{
-    Compaction, CompactionOptions, FlushOptions, Hidden, Keeper, PickerOptions, Scan, Table, Tree, pick,
+    Compaction, CompactionOptions, FlushOptions, Hidden, Newest, PickerOptions, Scan, Table, Tree, pick,
     write_table,
 };
 use jdb_mem::Memtable;
@@ -15,15 +15,6 @@ use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// Everybody reads the newest sequence.
-struct Newest(u64);
-
-impl Keeper for Newest {
-    fn now(&self) -> SeqNo {
-        SeqNo::new(self.0)
-    }
-}
 
 fn record_len(key_len: usize, value_len: usize) -> u64 {
     (32 + key_len + value_len) as u64
@@ -53,7 +44,7 @@ async fn run(disk: &Disk, dir: &Path, count: u64) -> Result<(), Box<dyn Error>> 
         let Some(plan) = pick(&before, u64::MAX, &[], &PickerOptions::default()) else { break };
         let options =
             CompactionOptions { writer: jdb_sst::WriterOptions::default(), table_len: 16 << 20, record_len };
-        let compaction = Compaction::new(disk, &version, plan, Rc::new(Newest(seq)), options)?;
+        let compaction = Compaction::new(disk, &version, plan, Rc::new(Newest), options)?;
         let start = disk.now();
         let mut next_file = || {
             number += 1;

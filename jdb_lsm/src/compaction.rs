@@ -441,7 +441,7 @@ impl fmt::Debug for Compaction {
 }
 
 /// Length in the log of the value that an entry points to; what lies in the table is no garbage of the log.
-pub(crate) fn value_len(kind: Kind, value: &[u8]) -> u64 {
+fn value_len(kind: Kind, value: &[u8]) -> u64 {
     let ptr = (kind == Kind::Pointer).then(|| ValuePtr::decode(value)).flatten();
     ptr.map_or(0, |ptr| u64::from(ptr.len))
 }

@@ -3,7 +3,6 @@
 //! A memtable holds every version that was inserted. Those that nobody sees any more are left out here: in a table they would
 //! count as live, and their values in the log could not be collected, until a compaction came upon them.
 
-use crate::compaction::value_len;
 use crate::error::Result;
 use crate::held::Held;
 use crate::keeper::{Keeper, Newest};
@@ -102,11 +101,11 @@ pub async fn write_table(
         }
         let seen = visibility.sees(entry.seq);
         if seen != Seen::Never {
-            if let Seen::ByPoints { oldest, newest } = seen {
-                held.add(oldest, newest, value_len(entry.kind, entry.value));
-            }
             if let Some(ptr) = (entry.kind == Kind::Pointer).then(|| ValuePtr::decode(entry.value)).flatten()
             {
+                if let Seen::ByPoints { oldest, newest } = seen {
+                    held.add(oldest, newest, u64::from(ptr.len));
+                }
                 let origin = live.entry(ptr.segment).or_default();
                 origin.len += (options.record_len)(entry.key.len(), ptr.len as usize);
                 origin.count += 1;

@@ -36,7 +36,7 @@ pub trait Keeper {
     }
 }
 
-/// Keeps the newest version of each key: nobody reads anything else.
+/// Keeps the newest version of each key: nobody reads anything else, and nothing is inserted meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct Newest;
 

@@ -2,6 +2,7 @@
 
 mod children;
 mod going_away;
+mod mapped;
 mod rounds;
 
 use crate::real::flight::Flight;
@@ -332,39 +333,6 @@ fn set_len_cuts_and_lengthens_with_zeros() {
         let reader = disk.open(&dir.join("f"), Mode::Read).await.unwrap();
         let error = reader.set_len(5).await.unwrap_err();
         assert!(error.to_string().starts_with("set_len "), "{error}");
-    });
-}
-
-#[test]
-fn warm_reads_are_copied_from_a_mapping_where_that_is_allowed() {
-    on_each_driver(async |disk, dir| {
-        let (path, data) = (dir.join("f"), bytes(600 << 10, 3));
-        for allowed in [false, true] {
-            disk.map_reads(allowed);
-            let file = file_with(disk, &path, &data).await;
-            let before = disk.counters().reads_mapped;
-            for at in (0..2000).map(|i| i * 7919 % (data.len() - 1000)) {
-                assert_eq!(file.read_at(at as u64, 1000).await.unwrap(), data[at..at + 1000]);
-                let end = file.read_at(data.len() as u64 - 500, 1000).await.unwrap();
-                assert_eq!(end, data[data.len() - 500..], "fewer at the end");
-            }
-            assert_eq!(disk.counters().reads_mapped > before, allowed);
-            // Written and cut through the same file or another one, it is read as it is.
-            let other = disk.open(&path, Mode::ReadWrite).await.unwrap();
-            for (writer, byte) in [(&file, 1), (&other, 2)] {
-                writer.write_at(5000, vec![byte; 100]).await.0.unwrap();
-                for _ in 0..3 {
-                    assert_eq!(file.read_at(5050, 50).await.unwrap(), vec![byte; 50]);
-                }
-            }
-            file.set_len(5020).await.unwrap();
-            for _ in 0..3 {
-                assert_eq!(file.read_at(5000, 100).await.unwrap(), vec![2; 20]);
-            }
-            drop((file, other));
-            disk.remove(&path).await.unwrap();
-        }
-        disk.map_reads(false);
     });
 }
 

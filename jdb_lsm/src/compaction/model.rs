@@ -100,9 +100,8 @@ impl Moment {
         });
         waiting(meta, drops)
     }
-}
 
-impl Moment {
+    /// Whether a read point lies between these, both included.
     fn wants(&self, oldest: SeqNo, newest: SeqNo) -> bool {
         self.points.iter().any(|(_, point)| oldest <= point.seq && point.seq <= newest)
     }
