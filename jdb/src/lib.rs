@@ -2,7 +2,8 @@
 //!
 //! One user, one namespace: a namespace costs no file, no memory and no catalog entry while nobody touches it, and ten
 //! million of them live in a handful of files. Keys live in an LSM tree, values in a value log that is also the
-//! write-ahead log, so that a value is written once. Everything runs on one thread of [compio] (io_uring, IOCP or poll).
+//! write-ahead log, so that a value is written once. A database runs on one thread of [compio] (io_uring, IOCP or poll); merging and
+//! collecting, which share nothing with it but files, go to a second one ([`Options::worker`]).
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -16,6 +16,8 @@ pub struct Counters {
     pub hints: u64,
     /// Writes issued; a continued short write counts each part.
     pub writes: u64,
+    /// Of these, writes that took no system call.
+    pub writes_mapped: u64,
     /// Bytes written.
     pub write_len: u64,
     /// File syncs.
@@ -35,6 +37,27 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Both together; the peaks of open files may not have come at the same time.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        Self {
+            reads: self.reads + other.reads,
+            reads_ready: self.reads_ready + other.reads_ready,
+            reads_mapped: self.reads_mapped + other.reads_mapped,
+            read_len: self.read_len + other.read_len,
+            hints: self.hints + other.hints,
+            writes: self.writes + other.writes,
+            writes_mapped: self.writes_mapped + other.writes_mapped,
+            write_len: self.write_len + other.write_len,
+            syncs: self.syncs + other.syncs,
+            dir_syncs: self.dir_syncs + other.dir_syncs,
+            opens: self.opens + other.opens,
+            removes: self.removes + other.removes,
+            renames: self.renames + other.renames,
+            open_files: self.open_files + other.open_files,
+            open_files_peak: self.open_files_peak + other.open_files_peak,
+        }
+    }
+
     pub(crate) fn file_opened(&mut self) {
         self.open_files += 1;
         self.open_files_peak = self.open_files_peak.max(self.open_files);

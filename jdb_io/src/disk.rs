@@ -3,6 +3,7 @@
 use crate::counters::Counters;
 use crate::error::Result;
 use crate::file::File;
+use crate::job::{Abort, AbortGuard};
 use crate::real::RealDisk;
 #[cfg(feature = "sim")]
 use crate::sim::SimDisk;
@@ -119,6 +120,87 @@ impl Disk {
             #[cfg(feature = "sim")]
             Inner::Sim(_) => {}
         }
+    }
+
+    /// Whether small writes one behind the other, inside a file's length, may be stored into a mapping of files that are opened from now
+    /// on, by whoever has this disk; at first they may not. Where pages are mapped, a file must not be cut by another [`File`] of
+    /// it or elsewhere, and a file system that shuts down at that moment can end the process (SIGBUS).
+    pub fn map_writes(&self, may: bool) {
+        match &self.0 {
+            Inner::Real(disk) => disk.map_writes(may),
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => {}
+        }
+    }
+
+    /// The real disk of a worker's thread.
+    pub(crate) fn worker() -> Self {
+        Self(Inner::Real(Rc::new(RealDisk::of_worker())))
+    }
+
+    /// Whether jobs may be done by a worker, a second thread that starts with the first job and ends with this disk, from now on and by
+    /// whoever has this disk; at first they may not. Dropping the disk then waits for the jobs that are under way to end.
+    pub fn hire(&self, may: bool) {
+        match &self.0 {
+            Inner::Real(disk) => disk.hire(may),
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => {}
+        }
+    }
+
+    /// Whether jobs go to a worker.
+    #[must_use]
+    pub fn has_worker(&self) -> bool {
+        match &self.0 {
+            Inner::Real(disk) => disk.worker().is_some(),
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => false,
+        }
+    }
+
+    /// Whether a worker is at a job.
+    #[must_use]
+    pub fn worker_is_busy(&self) -> bool {
+        match &self.0 {
+            Inner::Real(disk) => disk.worker_is_busy(),
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => false,
+        }
+    }
+
+    /// Whether this is the disk of a worker, whose thread nobody waits for.
+    #[must_use]
+    pub fn is_worker(&self) -> bool {
+        match &self.0 {
+            Inner::Real(disk) => disk.is_worker(),
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => false,
+        }
+    }
+
+    /// Has `job` done by the worker, with the worker's disk, or as a part of this future, with this disk, when there is none.
+    ///
+    /// When the future is dropped, `abort` is set and the worker's part goes on to its next look at it. Its I/O is in this disk's
+    /// [`Disk::counters`] once it has answered, and counts as in flight until then.
+    ///
+    /// # Errors
+    /// The job panicked on the worker.
+    pub async fn job<T: Send + 'static, F: Future<Output = T> + 'static>(
+        &self,
+        abort: &Abort,
+        job: impl FnOnce(Self) -> F + Send + 'static,
+    ) -> Result<T> {
+        let guard = AbortGuard::new(abort);
+        let done = match &self.0 {
+            Inner::Real(disk) => match disk.worker() {
+                Some(worker) => disk.job(worker, job).await,
+                None => Ok(job(self.clone()).await),
+            },
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => Ok(job(self.clone()).await),
+        };
+        guard.disarm();
+        done
     }
 
     /// Opens a file. A symbolic link in the last place is refused.

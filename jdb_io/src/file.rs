@@ -87,6 +87,17 @@ impl File {
         }
     }
 
+    /// Says that this file is written from its beginning to its end, and that what lies behind the end of the last write means
+    /// nothing: zeros may be written there at any time, as far as the file reaches. Where the disk allows it
+    /// ([`Disk::map_writes`](crate::Disk::map_writes)), small writes in a row then take no system call.
+    pub fn expect_appends(&self) {
+        match &self.0 {
+            Inner::Real(file) => file.expect_appends(),
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => {}
+        }
+    }
+
     /// Writes all of `data` at `offset`, going on after short writes, and gives the buffer back.
     ///
     /// Returns when the bytes are in the page cache: they survive the process, not a power cut. After an error any part

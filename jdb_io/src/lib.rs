@@ -5,7 +5,7 @@
 //! not synced. No type parameter runs through the engine.
 //!
 //! Rules that hold for every operation here
-//! - One thread: nothing is `Send`, nothing locks.
+//! - One thread: nothing is `Send`, nothing locks. A [`job`] can be done by a second one, which shares nothing with the first.
 //! - A dropped future may or may not have its effect; its buffer stays valid until the operation is over.
 //! - An error names the operation and the path.
 
@@ -15,6 +15,7 @@ pub mod disk;
 pub mod error;
 pub mod file;
 pub mod handles;
+pub mod job;
 pub mod names;
 pub mod observe;
 pub mod plant;
@@ -31,6 +32,7 @@ pub use disk::{Disk, Driver, Entry, EntryKind, Lock, Mode};
 pub use error::{Error, Result};
 pub use file::File;
 pub use handles::{Handles, Held};
+pub use job::{Abort, Gauge};
 pub use names::Names;
 pub use runtime::{Config as RuntimeConfig, runtime};
 pub use steps::Steps;

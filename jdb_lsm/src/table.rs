@@ -5,6 +5,7 @@
 use crate::error::{Error, Result};
 use crate::held::Held;
 use crate::table_file::TableFile;
+use crate::version::Version;
 use jdb_base::SeqNo;
 use jdb_io::{BlockCache, Disk, Handles};
 use jdb_sst::{Footer, SstReader};
@@ -41,6 +42,22 @@ pub struct TableMeta {
     pub hidden_len: u64,
     /// What it holds for read points alone.
     pub held: Held,
+}
+
+/// Tables by level as a job takes them along: what the MANIFEST says about them and where they are.
+#[derive(Clone, Default, Debug)]
+pub struct TableSet {
+    pub(crate) levels: Vec<Vec<(TableMeta, PathBuf)>>,
+}
+
+impl TableSet {
+    /// The same tables on this disk, opened when they are read; their blocks are kept in `cache`.
+    #[must_use]
+    pub fn on(self, disk: &Disk, cache: Option<&Rc<BlockCache>>, handles: &Rc<Handles>) -> Version {
+        let table = |(meta, path)| Rc::new(Table::new(disk, path, meta, cache.cloned(), handles));
+        let levels = self.levels.into_iter().map(|tables| tables.into_iter().map(table).collect()).collect();
+        Version { levels, ..Version::default() }
+    }
 }
 
 /// A table of the tree.

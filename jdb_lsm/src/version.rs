@@ -8,8 +8,8 @@
 use crate::error::{Error, Result};
 use crate::hidden::Hidden;
 use crate::level;
-use crate::picker::Candidate;
-use crate::table::{Table, TableMeta};
+use crate::picker::{Candidate, Plan};
+use crate::table::{Table, TableMeta, TableSet};
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_mem::Memtable;
@@ -93,6 +93,26 @@ impl Version {
             Candidate { meta, waiting: waiting(meta), released: meta.held.released_len(&wanted) }
         };
         self.levels.iter().map(|tables| tables.iter().map(|table| candidate(table)).collect()).collect()
+    }
+
+    /// All tables, to be taken to another thread. Cost: a copy of what the MANIFEST says about each.
+    #[must_use]
+    pub fn table_set(&self) -> TableSet {
+        self.table_set_of(|_| true)
+    }
+
+    /// The tables that a compaction with this plan reads or looks at, to be taken to another thread.
+    #[must_use]
+    pub fn table_set_for(&self, plan: &Plan) -> TableSet {
+        self.table_set_of(|meta| meta.first_key <= plan.last_key && plan.first_key <= meta.last_key)
+    }
+
+    fn table_set_of(&self, wanted: impl Fn(&TableMeta) -> bool) -> TableSet {
+        let wanted = |tables: &Vec<Rc<Table>>| {
+            let wanted = tables.iter().filter(|table| wanted(table.meta()));
+            wanted.map(|table| (table.meta().clone(), table.path().to_owned())).collect()
+        };
+        TableSet { levels: self.levels.iter().map(wanted).collect() }
     }
 
     /// All tables, from new to old.

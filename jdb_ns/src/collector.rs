@@ -1,7 +1,7 @@
 //! The collector of a shard: takes what is live out of files that are mostly garbage, and removes them.
 //!
 //! ```text
-//! victims chosen -> Version pinned -> each record: does the index hold exactly it? -> survivors by (key, sequence)
+//! victims chosen -> Version pinned -> job: each record: does the index hold exactly it? -> survivors by (key, sequence)
 //!   -> pack synced -> directory synced -> one MANIFEST record: pack added, victims removed -> homes moved
 //!   -> files removed when no Version from before is held
 //! ```
@@ -17,21 +17,17 @@
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::manifest::{Edit, PackEntry, State};
-use crate::merge::{Merge, Row};
 use crate::pace::{self, Pressure};
 use crate::pack::Pack;
-use crate::read::DEPTH;
+use crate::packing::{PackJob, PackReport, Packed, pack_options};
 use crate::shard::Shard;
-use crate::survivors::Search;
-use crate::victims::{Files, Limits, Victims};
+use crate::victims::{Balance, Files, Limits, Victims};
 use futures::future::select;
-use jdb_base::Kind;
+use jdb_io::Gauge;
 use jdb_io::plant::{Plant, planted};
-use jdb_sst::{Codec, SstWriter, TableInfo, WriterOptions};
-use jdb_val::Wanted;
+use jdb_lsm::Version;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -42,19 +38,9 @@ const RETRY_MAX: Duration = Duration::from_secs(16);
 /// How often it is looked whether files that readers hold may go.
 const LOOK: Duration = Duration::from_secs(1);
 /// Collecting begins at this part of what may be garbage, so that the bound is kept while it runs.
-const AIM: f64 = 0.8;
+const AIM: f64 = 0.75;
 /// The garbage that is left when somebody asks for a collection.
 const GARBAGE_ASKED: f64 = 0.02;
-/// Target length of a pack's blocks in bytes: a value and some neighbours.
-const BLOCK_LEN: usize = 16 << 10;
-/// Values and their bytes that are read together.
-const PART_COUNT: usize = 64;
-const PART_LEN: u64 = 1 << 20;
-/// Pieces of work between two looks at the clock, and their bytes.
-const LOOK_COUNT: u32 = 4;
-const LOOK_LEN: usize = 16 << 10;
-/// Time at a stretch.
-const STEP: Duration = Duration::from_micros(50);
 
 /// What the collector shares with the shard's other tasks.
 #[derive(Default, Debug)]
@@ -66,7 +52,9 @@ pub(crate) struct Collection {
     /// Why the last attempt failed.
     pub(crate) error: RefCell<Option<Error>>,
     /// What writers have to do because of garbage.
-    pub(crate) pressure: Cell<Pressure>,
+    pressure: Cell<Pressure>,
+    /// A thousandth of the collection's share of the thread, for jobs.
+    share: Gauge,
     /// The last attempt found no room: the next one moves little.
     tight: Cell<bool>,
     /// Files with a live record that cannot be read, and why.
@@ -118,10 +106,14 @@ impl Collection {
         self.asked.get().is_some_and(|asked| asked.stage != Stage::Garbage)
     }
 
-    /// As an error goes on its way: takes note of the file that it is about.
-    pub(crate) fn leave_out_if_damaged(&self, number: u32, why: Error) -> Error {
-        self.note_damage(number, &why);
-        why
+    /// What writers have to do because of garbage.
+    pub(crate) fn pressure(&self) -> Pressure {
+        self.pressure.get()
+    }
+
+    fn set_pressure(&self, pressure: Pressure) {
+        self.pressure.set(pressure);
+        self.share.set((pace::collection_share(pressure) * 1000.0) as usize);
     }
 
     /// Why the last attempt failed, or why a file has to stay.
@@ -150,15 +142,6 @@ struct Collected {
     pack: Option<PackEntry>,
     /// Bytes of survivors by origin.
     live: BTreeMap<u32, u64>,
-}
-
-/// How a pack was written.
-enum Written {
-    Pack(TableInfo),
-    /// Nothing was live.
-    Nothing,
-    /// The shard stopped meanwhile.
-    Stopped,
 }
 
 /// Runs until the shard stops or must not write any more.
@@ -193,7 +176,7 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             shard.rest(retry).await;
         }
     }
-    shard.collection.pressure.set(Pressure::None);
+    shard.collection.set_pressure(Pressure::None);
     shard.collected.notify();
 }
 
@@ -207,20 +190,43 @@ impl Shard {
     /// What is most urgent at this moment.
     async fn next_victims(&self) -> Option<Victims> {
         let manifest = self.manifest.lock().await;
-        let state = &manifest.state;
-        let replay_from = state.replay_from.segment.saturating_add(planted(Plant::VictimAtReplay).into());
-        let left_out = self.collection.left_out.borrow();
-        let files = Files::of(state, replay_from, |number| left_out.contains_key(&number));
+        let files = self.files_of(&manifest.state);
         let (max_garbage, tight) = (self.settings.max_garbage, self.collection.tight.get());
         let due = || files.choose(Limits { max_garbage: max_garbage * AIM, below: u32::MAX, tight });
         let victims = self.asked_victims(&files, tight, due).or_else(due);
         let moves = victims.as_ref().is_some_and(|victims| victims.live_len > 0);
-        let pressure =
-            if moves { pace::garbage_pressure(files.balance(), max_garbage) } else { Pressure::None };
+        let pressure = if moves || !self.compaction_idle.get() {
+            self.garbage_pressure(&manifest.state, &files)
+        } else {
+            Pressure::None
+        };
         // Who waits because of the one before looks again, and who asked.
-        self.collection.pressure.set(pressure);
+        self.collection.set_pressure(pressure);
         self.collected.notify();
         victims
+    }
+
+    fn files_of(&self, state: &State) -> Files {
+        let replay_from = state.replay_from.segment.saturating_add(planted(Plant::VictimAtReplay).into());
+        let left_out = self.collection.left_out.borrow();
+        Files::of(state, replay_from, |number| left_out.contains_key(&number))
+    }
+
+    /// What writers have to do because of garbage, when something is done about it: also because of values that upper tables probably
+    /// hide, which are garbage once these are merged.
+    fn garbage_pressure(&self, state: &State, files: &Files) -> Pressure {
+        let deepest = state.tables.values().map(|table| table.level).max().unwrap_or(0);
+        let upper = state.tables.values().filter(|table| table.level < deepest);
+        let hidden_len: u64 = upper.map(|table| table.hidden_len).sum();
+        let balance = files.balance();
+        let live_len = balance.live_len - hidden_len.min(balance.live_len / 2);
+        pace::garbage_pressure(Balance { live_len, ..balance }, self.settings.max_garbage)
+    }
+
+    /// Takes note of a new state of the files while they are collected; the collector looks at it when it comes round.
+    pub(crate) fn note_garbage(&self, state: &State) {
+        let pressure = self.garbage_pressure(state, &self.files_of(state));
+        self.collection.set_pressure(pressure);
     }
 
     /// What is to be done next of what somebody asked for; `None` when all is done.
@@ -242,7 +248,7 @@ impl Shard {
                 }
                 _ if tight => (None, None),
                 Stage::Segments => {
-                    let below_next = self.next_number.get();
+                    let below_next = self.next_number();
                     let next = Asked { stage: Stage::Packs, below: below_next };
                     (due().or_else(|| files.to_pack(below)), Some(next))
                 }
@@ -273,7 +279,6 @@ impl Shard {
     async fn collect_one(&self, finished: &mut Option<Collected>) -> Result<()> {
         let gate = Rc::clone(&self.gate);
         let Some(_place) = gate.pass(|| self.is_over()).await else { return Ok(()) };
-        let _closed = self.writer.close_here();
         if finished.is_none() {
             // The moment may have come later than the wish.
             let Some(victims) = self.next_victims().await else { return Ok(()) };
@@ -302,31 +307,36 @@ impl Shard {
 
     /// Finds what is live in the victims and writes it to a pack; `None` when the shard stopped meanwhile.
     async fn pack(&self, victims: Victims) -> Result<Option<Collected>> {
-        let mut search = Search::new(self);
-        let mut clock = Clock::new(self);
         if victims.live_len == 0 {
             return Ok(Some(Collected { victims, pack: None, live: BTreeMap::new() }));
         }
-        for &number in &victims.segments {
-            search.segment(number, &mut clock).await?;
-        }
-        let records = search.finish(&mut clock).await?;
-        let mut merge = Merge::new(&search, records, &victims.packs).await?;
-        let number = self.take_number();
-        let path = FileName::Pack(number).path(&self.dir);
-        let written = self.write_pack(&path, &mut merge, &mut clock).await;
-        let live = merge.into_live();
-        if let Ok(Written::Pack(info)) = written {
-            let origins = live.keys().copied().collect();
-            let pack =
-                PackEntry { number, len: info.len, id: info.id, origins, live_len: live.values().sum() };
-            return Ok(Some(Collected { victims, pack: Some(pack), live }));
-        }
-        // No MANIFEST names it: it may go at once, and goes at the next open otherwise.
-        drop(self.disk.remove(&path).await);
-        match written {
-            Ok(Written::Nothing) => Ok(Some(Collected { victims, pack: None, live })),
-            Ok(_) => Ok(None),
+        // Its tables are not to be removed meanwhile; its memtables are not asked, nor to be kept from being freed.
+        let mut pinned = Version::clone(&self.tree.version());
+        pinned.memtables.clear();
+        let entry = |&number: &u32| (number, self.packs.get(number).map(|pack| pack.entry().clone()));
+        let job = PackJob {
+            dir: self.dir.clone(),
+            number: self.take_number(),
+            options: pack_options(self.settings.pack_block_len, self.settings.compress_packs),
+            segments: victims.segments.clone(),
+            log: self.log.excerpt(&victims.segments),
+            packs: victims.packs.iter().map(entry).collect(),
+            tables: pinned.table_set(),
+            share: self.collection.share.clone(),
+        };
+        // While writers wait for both, what the worker merges and what is collected here come to more.
+        let helps = self.disk.worker_is_busy() && self.collection.pressure() != Pressure::None;
+        let here = helps || !self.disk.has_worker();
+        let _closed = here.then(|| self.writer.close_here());
+        let PackReport { packed, damage } = if here {
+            self.here(|disk, abort| job.run(disk, abort)).await
+        } else {
+            self.job(|disk, abort| job.run(disk, abort)).await?
+        };
+        drop(pinned);
+        damage.iter().for_each(|(number, why)| self.collection.note_damage(*number, why));
+        match packed {
+            Ok(packed) => Ok(packed.map(|Packed { pack, live }| Collected { victims, pack, live })),
             Err(error) => {
                 if error.is_failed_sync() {
                     self.poison(&error);
@@ -334,58 +344,6 @@ impl Shard {
                 Err(error)
             }
         }
-    }
-
-    /// Writes what is live.
-    async fn write_pack(&self, path: &Path, merge: &mut Merge<'_>, clock: &mut Clock<'_>) -> Result<Written> {
-        let mut writer = None;
-        let mut part: Vec<Row> = Vec::new();
-        loop {
-            let mut part_len = 0;
-            while part.len() < PART_COUNT
-                && part_len < PART_LEN
-                && let Some(row) = merge.next(clock).await?
-            {
-                part_len += u64::from(row.ptr.len);
-                part.push(row);
-            }
-            if self.is_over() {
-                return Ok(Written::Stopped);
-            }
-            if part.is_empty() {
-                break;
-            }
-            self.read_part(&mut part).await?;
-            for row in part.drain(..) {
-                let value = row.value.unwrap_or_default();
-                if writer.is_none() {
-                    let options = pack_options(self.settings.pack_block_len, self.settings.compress_packs);
-                    writer = Some(SstWriter::create(&self.disk, path, options).await?);
-                }
-                if let Some(writer) = &mut writer {
-                    writer.append(&row.key, row.seq, Kind::Inline, &value).await?;
-                }
-                if clock.tick(value.len()).await {
-                    return Ok(Written::Stopped);
-                }
-            }
-        }
-        match writer {
-            Some(writer) => Ok(Written::Pack(writer.finish().await?)),
-            None => Ok(Written::Nothing),
-        }
-    }
-
-    /// Reads the values that are in segments.
-    async fn read_part(&self, part: &mut [Row]) -> Result<()> {
-        let unread = part.iter().filter(|row| row.value.is_none());
-        let wanted: Vec<_> = unread.map(|row| Wanted { ptr: row.ptr, key: &row.key, seq: row.seq }).collect();
-        let values = self.packs.read_many(&self.log, &wanted, DEPTH, true).await.values;
-        for (row, value) in part.iter_mut().filter(|row| row.value.is_none()).zip(values) {
-            let value = value.inspect_err(|error| self.collection.note_damage(row.ptr.segment, error))?;
-            row.value = Some(value);
-        }
-        Ok(())
     }
 
     /// Makes a collection the shard's own. After an error it may be tried again: the pack stays, for a record that failed may
@@ -406,13 +364,13 @@ impl Shard {
             packs_added: pack.iter().cloned().collect(),
             packs_removed: victims.packs.clone(),
             segments_removed: victims.segments.clone(),
-            next_number: Some(self.next_number.get().max(manifest.state.next_number)),
+            next_number: Some(self.next_number().max(manifest.state.next_number)),
             ..Edit::default()
         };
         self.commit_edit(&mut manifest, &edit).await?;
         // Nothing is awaited between the commit and its publication.
         if let Some(entry) = pack {
-            self.packs.add(Pack::new(&self.disk, &self.dir, entry.clone(), &self.cache, &self.handles));
+            self.packs.add(Pack::new(&self.disk, &self.dir, entry.clone(), Some(&self.cache), &self.handles));
         }
         let (segments, packs) = (victims.segments.clone(), victims.packs.clone());
         let until = self.tree.begin_epoch();
@@ -480,7 +438,7 @@ impl Shard {
         *self.collection.error.borrow_mut() = None;
         // There may be room now.
         self.collection.tight.set(false);
-        self.collection.asked.set(Some(Asked { stage: Stage::Garbage, below: self.next_number.get() }));
+        self.collection.asked.set(Some(Asked { stage: Stage::Garbage, below: self.next_number() }));
         self.want_collection();
         self.wait_until_collected(|collection| collection.asked.get().is_none()).await?;
         self.collection.why_not().map_or(Ok(()), Err)
@@ -506,55 +464,7 @@ impl Shard {
     }
 }
 
-/// How packs are written. Who looks for a value knows that it is there: no filter. `compress` is only ever set where the codec
-/// is built in.
-pub(crate) fn pack_options(block_len: Option<usize>, compress: bool) -> WriterOptions {
-    let codec = match compress {
-        #[cfg(feature = "lz4")]
-        true => Codec::Lz4,
-        _ => Codec::Plain,
-    };
-    WriterOptions {
-        block_len: block_len.unwrap_or(BLOCK_LEN),
-        codec,
-        filter: false,
-        ..WriterOptions::default()
-    }
-}
-
 /// Whether a file cannot be read as it was written, however often.
 fn is_damage(error: &Error) -> bool {
     matches!(error, Error::Corrupt { .. } | Error::Missing { .. } | Error::Unsupported { .. })
-}
-
-/// Gives the thread to others in time.
-pub(crate) struct Clock<'a> {
-    shard: &'a Shard,
-    since: Duration,
-    count: u32,
-    len: usize,
-}
-
-impl<'a> Clock<'a> {
-    fn new(shard: &'a Shard) -> Self {
-        Self { shard, since: shard.disk.now(), count: 0, len: 0 }
-    }
-
-    /// After each piece of work on `len` bytes; `true` when the shard stops.
-    pub(crate) async fn tick(&mut self, len: usize) -> bool {
-        self.count += 1;
-        self.len += len;
-        if self.count < LOOK_COUNT && self.len < LOOK_LEN {
-            return false;
-        }
-        (self.count, self.len) = (0, 0);
-        let took = self.shard.disk.now().saturating_sub(self.since);
-        if took < STEP {
-            return false;
-        }
-        let share = pace::collection_share(self.shard.collection.pressure.get());
-        pace::step_aside(&self.shard.disk, took, share).await;
-        self.since = self.shard.disk.now();
-        self.shard.is_over()
-    }
 }

@@ -1,7 +1,7 @@
 //! The compactor of a shard: merges tables while anything is due, and takes the old ones away.
 //!
 //! ```text
-//! plan, keeper and log position of one moment -> steps -> tables synced -> directory synced -> log synced through its start
+//! plan, drops, read points and log position of one moment -> job: steps -> tables synced -> directory synced -> log synced through its start
 //!   -> one MANIFEST record -> published -> files removed that no Version holds
 //! ```
 //!
@@ -15,14 +15,18 @@
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::flusher::position;
-use crate::keeper::{ShardKeeper, drop_range};
+use crate::keeper::{Moment, drop_range};
 use crate::manifest::{Edit, LiveDelta, State, TableEntry, TableMove};
-use crate::pace;
-use crate::shard::Shard;
+use crate::pace::{self, Pressure};
+use crate::shard::{Shard, next_number};
 use futures::future::select;
 use jdb_io::plant::{Plant, planted};
-use jdb_lsm::{Compacted, Compaction, CompactionOptions, Plan, Table, TableMeta, pick, pick_all, waiting};
+use jdb_io::{Abort, Disk, Gauge, Handles, task};
+use jdb_lsm::{
+    Compacted, Compaction, CompactionOptions, Plan, Table, TableMeta, TableSet, pick, pick_all, waiting,
+};
 use jdb_val::LogPos;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -42,6 +46,10 @@ const DROP_PRESSURE_PART: usize = 4;
 /// After so many flush intervals without other work, a table that lacks a single drop is written anew.
 const DROP_PATIENCE: u32 = 10;
 
+/// Tables that a job keeps open beside its inputs, to look keys up, and the bytes that they may weigh.
+const JOB_HANDLE_COUNT: usize = 8;
+const JOB_HANDLES_LEN: usize = 1 << 20;
+
 /// What is to be done next.
 struct Due {
     plan: Plan,
@@ -56,6 +64,49 @@ struct Finished {
     asked: Option<(usize, Option<usize>)>,
     /// The log must be durable through here.
     needed: LogPos,
+}
+
+/// A compaction with all that it needs.
+struct MergeJob {
+    plan: Plan,
+    tables: TableSet,
+    moment: Moment,
+    options: CompactionOptions,
+    dir: PathBuf,
+    numbers: Gauge,
+    /// Tables of level 0 now, and of how many a compaction is due: the pace where there is no worker.
+    backlog: Gauge,
+    newest_count: usize,
+}
+
+impl MergeJob {
+    /// Merges; `None` when it is to end before. What it has written is removed then, and after an error.
+    async fn run(self, disk: Disk, abort: Abort) -> Result<Option<Compacted>> {
+        let handles = Rc::new(Handles::new(JOB_HANDLE_COUNT, JOB_HANDLES_LEN));
+        let version = self.tables.on(&disk, None, &handles);
+        let mut compaction = Compaction::new(&disk, &version, self.plan, self.moment.keeper(), self.options)?;
+        let mut next_file = || {
+            let number = next_number(&self.numbers);
+            (number, FileName::Table(number).path(&self.dir))
+        };
+        while !abort.is_set() {
+            let start = disk.now();
+            match compaction.step(&mut next_file).await {
+                Ok(true) if disk.is_worker() => task::yield_now().await,
+                Ok(true) => {
+                    let took = disk.now().saturating_sub(start);
+                    pace::step_aside(&disk, took, pace::share(self.backlog.get(), self.newest_count)).await;
+                }
+                Ok(false) => return Ok(Some(compaction.finish()?)),
+                Err(error) => {
+                    compaction.discard().await;
+                    return Err(error.into());
+                }
+            }
+        }
+        compaction.discard().await;
+        Ok(None)
+    }
 }
 
 /// Runs until the shard stops or must not write any more.
@@ -81,6 +132,8 @@ pub(crate) async fn run(shard: Rc<Shard>) {
         patient = true;
         *shard.compaction_error.borrow_mut() = result.err();
         shard.compacted.notify();
+        // Who waits for less garbage does not wait for a compaction that fails.
+        shard.collected.notify();
         let failed = shard.compaction_error.borrow().as_ref().map(Error::is_no_space);
         retry = match failed {
             // Space may come back at any time; a damaged table is read in vain again and again.
@@ -105,6 +158,10 @@ impl Shard {
     async fn wait_for_compaction(&self) -> bool {
         self.compaction_idle.set(true);
         self.compacted.notify();
+        if self.collection.pressure() != Pressure::None {
+            // Writers wait for garbage that no compaction of ours makes any less.
+            self.want_collection();
+        }
         let patience = self.settings.flush_interval * DROP_PATIENCE;
         let time = if self.tree.retired_count() > 0 { LOOK } else { patience };
         let drops = self.drops.borrow().count() > 0;
@@ -178,7 +235,7 @@ impl Shard {
     async fn compact_one(self: &Rc<Self>, finished: &mut Option<Finished>, patient: bool) -> Result<()> {
         let gate = Rc::clone(&self.gate);
         let Some(_place) = gate.pass(|| self.is_over()).await else { return Ok(()) };
-        let _closed = self.writer.close_here();
+        let _closed = (!self.disk.has_worker()).then(|| self.writer.close_here());
         if finished.is_none() {
             // The moment may have come later than the wish.
             let Some(due) = self.due(patient) else { return Ok(()) };
@@ -194,43 +251,39 @@ impl Shard {
     /// Executes a plan; `None` when the shard stopped meanwhile.
     async fn merge(self: &Rc<Self>, Due { plan, asked }: Due) -> Result<Option<Finished>> {
         let needed = self.inserted.get();
+        self.backlog.set(self.newest_count());
         let options = CompactionOptions {
             writer: self.writer_options(),
             table_len: self.settings.table_len,
             record_len: jdb_val::record_len,
         };
-        let keeper = Rc::new(ShardKeeper::new(self));
-        let mut compaction = Compaction::new(&self.disk, &self.tree.version(), plan, keeper, options)?;
-        let mut next_file = || {
-            let number = self.take_number();
-            (number, FileName::Table(number).path(&self.dir))
+        let job = MergeJob {
+            tables: self.tree.version().table_set_for(&plan),
+            plan,
+            moment: Moment::of(self),
+            options,
+            dir: self.dir.clone(),
+            numbers: self.numbers.clone(),
+            backlog: self.backlog.clone(),
+            newest_count: self.settings.picker.newest_count,
         };
-        loop {
-            if self.is_over() {
-                // What it has written is named by no MANIFEST: it goes now, or at the next open.
-                if self.closing.get() {
-                    compaction.discard().await;
+        match self.job(|disk, abort| job.run(disk, abort)).await? {
+            Ok(result) => Ok(result.map(|result| self.finished(result, asked, needed))),
+            Err(error) => {
+                if error.is_failed_sync() {
+                    self.poison(&error);
                 }
-                return Ok(None);
-            }
-            let start = self.disk.now();
-            match compaction.step(&mut next_file).await {
-                Ok(true) => {
-                    let took = self.disk.now().saturating_sub(start);
-                    let share = pace::share(self.newest_count(), self.settings.picker.newest_count);
-                    pace::step_aside(&self.disk, took, share).await;
-                }
-                Ok(false) => return Ok(Some(Finished { result: compaction.finish()?, asked, needed })),
-                Err(error) => {
-                    compaction.discard().await;
-                    let error = Error::from(error);
-                    if error.is_failed_sync() {
-                        self.poison(&error);
-                    }
-                    return Err(error);
-                }
+                Err(error)
             }
         }
+    }
+
+    fn finished(&self, result: Compacted, asked: Option<(usize, Option<usize>)>, needed: LogPos) -> Finished {
+        let mut result = result;
+        if planted(Plant::DropSeqAtEnd) {
+            result.added.iter_mut().for_each(|meta| meta.drop_seq = self.visible.get());
+        }
+        Finished { result, asked, needed }
     }
 
     /// Makes a result the shard's own. After an error it may be tried again: the tables stay, for a record that failed may
@@ -247,7 +300,7 @@ impl Shard {
         let mut manifest = self.manifest.lock().await;
         let state = stale.as_ref().unwrap_or(&manifest.state);
         let mut edit = compaction_edit(result);
-        edit.next_number = Some(self.next_number.get().max(state.next_number));
+        edit.next_number = Some(self.next_number().max(state.next_number));
         // It may hold the effect of drops that only the log holds: a log that ends before them is damaged, not torn.
         edit.log_synced = Some(position(self.log.synced()));
         let gone = self.retire_drops(state, state.last_seq, &mut edit);

@@ -116,6 +116,11 @@ impl DropMap {
         range.into_iter().flatten().map(|(_, drop)| drop)
     }
 
+    /// All of them, ascending by `at`.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &DropEntry> {
+        self.by_at.values()
+    }
+
     /// How many.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -9,13 +9,13 @@
 use crate::compactor::table_entry;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
-use crate::keeper::ShardKeeper;
+use crate::keeper::Moment;
 use crate::manifest::{DropEntry, Edit, FooterPlace, LiveDelta, Position, SegmentEntry, State};
 use crate::shard::{ClosedMemtable, Shard};
 use futures::future::{Either, select};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task;
-use jdb_lsm::{FlushOptions, Flushed, Table, write_table};
+use jdb_lsm::{FlushOptions, Flushed, Table, write_runs};
 use jdb_mem::Memtable;
 use jdb_val::{ChainSegment, LogPos};
 use std::pin::pin;
@@ -142,13 +142,26 @@ impl Shard {
         let Some(_place) = self.account.flushes.pass(is_over).await else { return Err(Error::Closed) };
         let number = self.take_number();
         let path = FileName::Table(number).path(&self.dir);
-        let options = FlushOptions {
-            writer: self.writer_options(),
-            record_len: jdb_val::record_len,
-            keeper: Rc::new(ShardKeeper::new(self)),
-            last_seq: if planted(Plant::FlushDropsAhead) { self.visible.get() } else { closed.last_seq },
+        let mut last_seq = closed.last_seq;
+        if planted(Plant::FlushDropsAhead) {
+            // Time for drops to come that are newer than the memtable.
+            self.disk.sleep(Duration::from_millis(5)).await;
+            last_seq = self.visible.get();
+        }
+        let (writer, moment) = (self.writer_options(), Moment::of(self));
+        let (feed, runs) = jdb_lsm::flush::runs();
+        let to = path.clone();
+        let write = self.job(move |disk, _| async move {
+            let keeper = moment.keeper();
+            let options = FlushOptions { writer, record_len: jdb_val::record_len, keeper, last_seq };
+            write_runs(&disk, &to, number, options, runs).await
+        });
+        let (feed, write) = (pin!(feed.all(&closed.memtable)), pin!(write));
+        // Whoever writes may have failed before it took everything.
+        let written = match select(write, feed).await {
+            Either::Left((written, _)) => written?,
+            Either::Right(((), write)) => write.await?,
         };
-        let written = write_table(&self.disk, &path, number, options, &closed.memtable).await;
         let mut flushed = match written {
             Ok(flushed) => flushed,
             Err(error) => {
@@ -199,7 +212,7 @@ impl Shard {
             replay_from: Some(position(closed.end)),
             last_seq: Some(closed.log_seq.max(state.last_seq)),
             unix_ms: Some(self.disk.unix_ms()),
-            next_number: Some(self.next_number.get().max(state.next_number)),
+            next_number: Some(self.next_number().max(state.next_number)),
             log_synced: Some(position(self.log.synced())),
             ..Edit::default()
         };

@@ -1,5 +1,6 @@
 //! What a flush or a compaction of a shard may let go: drops and read points, told to the tree namespace by namespace.
 
+use crate::drops::DropMap;
 use crate::manifest::DropEntry;
 use crate::points::ReadPoints;
 use crate::shard::Shard;
@@ -7,30 +8,46 @@ use jdb_base::{NsId, SeqNo, key};
 use jdb_lsm::{DropRange, Group, Keeper, ReadPoint};
 use std::rc::Rc;
 
-/// Answers a compaction as of the moment it was made at.
+/// Drops and read points of one moment, which a job takes along.
 ///
-/// The drop map is asked as it is when a group begins. That is safe: drops that came meanwhile lie above the compaction's
-/// start and are not applied by it, and one that left meanwhile was applied to every table before, or is covered by a newer
-/// one that the outputs will wait for.
-pub(crate) struct ShardKeeper {
-    shard: Rc<Shard>,
+/// They need not follow what comes later: drops that come lie above the moment's sequence and are not applied by the job, and one
+/// that leaves meanwhile was applied to every table before, or is covered by a newer one that the outputs will wait for.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    now: SeqNo,
+    drops: Vec<DropEntry>,
     points: ReadPoints,
 }
 
-impl ShardKeeper {
-    /// The keeper of this moment.
-    pub(crate) fn new(shard: &Rc<Shard>) -> Self {
-        Self { shard: Rc::clone(shard), points: shard.points.borrow().clone() }
+impl Moment {
+    /// This one. Cost: a copy of the drop map, 16 Ki entries of 64 bytes at most.
+    pub(crate) fn of(shard: &Shard) -> Self {
+        let drops = shard.drops.borrow().all().copied().collect();
+        Self { now: shard.visible.get(), drops, points: shard.points.borrow().clone() }
     }
+
+    /// Answers as of it.
+    pub(crate) fn keeper(self) -> Rc<ShardKeeper> {
+        let mut drops = DropMap::default();
+        self.drops.into_iter().for_each(|drop| drops.add(drop));
+        Rc::new(ShardKeeper { now: self.now, drops, points: self.points })
+    }
+}
+
+/// Answers a flush or a compaction as of a [`Moment`].
+pub(crate) struct ShardKeeper {
+    now: SeqNo,
+    drops: DropMap,
+    points: ReadPoints,
 }
 
 impl Keeper for ShardKeeper {
     fn now(&self) -> SeqNo {
-        self.shard.visible.get()
+        self.now
     }
 
     fn group(&self, key: &[u8]) -> Group {
-        let drops = self.shard.drops.borrow();
+        let drops = &self.drops;
         if drops.count() == 0 && self.points.is_empty() {
             return Group::default();
         }

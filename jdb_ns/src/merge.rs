@@ -4,11 +4,10 @@
 //! Invariants
 //! - Of packs one row each is held, whatever their length; of segments the keys of the live records.
 
-use crate::collector::Clock;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::pack::Pack;
-use crate::shard::Shard;
+use crate::packing::{Clock, Site};
 use crate::survivors::{Records, Search};
 use bytes::Bytes;
 use jdb_base::{SeqNo, ValuePtr};
@@ -31,7 +30,7 @@ pub(crate) struct Row {
 
 /// The live records of some files, in the order of a table.
 pub(crate) struct Merge<'a> {
-    shard: &'a Shard,
+    site: &'a Site,
     search: &'a Search<'a>,
     records: Peekable<<Records as IntoIterator>::IntoIter>,
     packs: Vec<Source>,
@@ -51,19 +50,23 @@ impl<'a> Merge<'a> {
     ///
     /// # Errors
     /// A pack is damaged, and left out from now on.
-    pub(crate) async fn new(search: &'a Search<'a>, records: Records, packs: &[u32]) -> Result<Self> {
-        let shard = search.shard();
+    pub(crate) async fn new(
+        search: &'a Search<'a>,
+        records: Records,
+        packs: Vec<(u32, Option<Rc<Pack>>)>,
+    ) -> Result<Self> {
+        let site = search.site();
         let mut merge = Self {
-            shard,
+            site,
             search,
             records: records.into_iter().peekable(),
             packs: Vec::new(),
             live: BTreeMap::new(),
         };
-        for &number in packs {
-            let left_out = |error: Error| shard.collection.leave_out_if_damaged(number, error);
-            let Some(pack) = shard.packs.get(number) else {
-                let path = FileName::Pack(number).path(&shard.dir);
+        for (number, pack) in packs {
+            let left_out = |error: Error| site.leave_out_if_damaged(number, error);
+            let Some(pack) = pack else {
+                let path = FileName::Pack(number).path(&site.dir);
                 return Err(left_out(Error::Missing { path, what: "pack" }));
             };
             let mut cursor = pack.reader_uncached().await.map_err(left_out)?.cursor();
@@ -73,7 +76,7 @@ impl<'a> Merge<'a> {
         Ok(merge)
     }
 
-    /// The next live record; `None` behind the last, and when the shard stops.
+    /// The next live record; `None` behind the last, and when the job is to end.
     ///
     /// # Errors
     /// A pack is damaged, and left out from now on; the index cannot be read.
@@ -94,7 +97,7 @@ impl<'a> Merge<'a> {
                 let Some(((key, Reverse(seq)), ptr)) = self.records.next() else { return Ok(None) };
                 return Ok(Some(self.counted(Row { key, seq, ptr, value: None })));
             };
-            let row = source.row(self.shard, self.search).await?;
+            let row = source.row(self.site, self.search).await?;
             if let Some(row) = row {
                 return Ok(Some(self.counted(row)));
             }
@@ -118,8 +121,8 @@ impl<'a> Merge<'a> {
 
 impl Source {
     /// What the cursor sits on, if it is live; goes on to the next.
-    async fn row(&mut self, shard: &Shard, search: &Search<'_>) -> Result<Option<Row>> {
-        let left_out = |error: Error| shard.collection.leave_out_if_damaged(self.number, error);
+    async fn row(&mut self, site: &Site, search: &Search<'_>) -> Result<Option<Row>> {
+        let left_out = |error: Error| site.leave_out_if_damaged(self.number, error);
         let mut row = None;
         if let (Some(entry), Some(value)) = (self.cursor.entry(), self.cursor.value())
             // An origin has one home: what the index holds of this key and sequence is in this pack or nowhere.

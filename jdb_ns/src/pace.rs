@@ -68,8 +68,8 @@ pub(crate) fn share(count: usize, trigger: usize) -> f64 {
 }
 
 /// From which multiple of the files' length that garbage would allow on writers are slowed down, and on which they wait.
-const GARBAGE_SLOW_AT: f64 = 1.15;
-const GARBAGE_STOP_AT: f64 = 1.5;
+const GARBAGE_SLOW_AT: f64 = 0.9;
+const GARBAGE_STOP_AT: f64 = 1.2;
 /// Files that come to less need no pressure.
 const GARBAGE_LEN_MIN: u64 = 64 << 20;
 
@@ -131,13 +131,13 @@ mod tests {
         }
         let mib = 1u64 << 20;
         for (len, live_len, want) in [
-            (1400, 1000, Pressure::None),
-            (1715, 1000, Pressure::None),
-            (1720, 1000, Pressure::Slow(1 << 20)),
-            (2200, 1000, Pressure::Slow(1 << 13)),
-            (2300, 1000, Pressure::Stop),
-            (90, 0, Pressure::Slow(1 << 15)),
-            (60, 0, Pressure::None),
+            (1300, 1000, Pressure::None),
+            (1343, 1000, Pressure::None),
+            (1350, 1000, Pressure::Slow(1 << 20)),
+            (1780, 1000, Pressure::Slow(1 << 13)),
+            (1800, 1000, Pressure::Stop),
+            (70, 0, Pressure::Slow(1 << 15)),
+            (57, 0, Pressure::None),
         ] {
             let balance = Balance { len: len * mib, live_len: live_len * mib, garbage: 0 };
             assert_eq!(garbage_pressure(balance, 0.3), want, "{len} MiB for {live_len}");

@@ -42,11 +42,16 @@ impl Pack {
         disk: &Disk,
         dir: &Path,
         entry: PackEntry,
-        cache: &Rc<BlockCache>,
+        cache: Option<&Rc<BlockCache>>,
         handles: &Rc<Handles>,
     ) -> Self {
         let path = FileName::Pack(entry.number).path(dir);
-        Self { entry, file: TableFile::new(disk, path, Some(Rc::clone(cache)), handles).random() }
+        Self { entry, file: TableFile::new(disk, path, cache.cloned(), handles).random() }
+    }
+
+    /// What the MANIFEST says about it.
+    pub(crate) fn entry(&self) -> &PackEntry {
+        &self.entry
     }
 
     /// Length of its file in bytes.
@@ -167,7 +172,7 @@ impl Packs {
     ) -> Self {
         let packs = Self { none: Cell::new(true), ..Self::default() };
         for entry in state.packs.values() {
-            packs.add(Pack::new(disk, dir, entry.clone(), cache, handles));
+            packs.add(Pack::new(disk, dir, entry.clone(), Some(cache), handles));
         }
         packs
     }
@@ -396,7 +401,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_a_real_pack() {
-        let options = crate::collector::pack_options(None, false);
+        let options = crate::packing::pack_options(None, false);
         let mut builder = jdb_sst::TableBuilder::new(*b"id of the pack..", options).unwrap();
         for (ns, key, seq, value) in [(7u64, "a", 12, "first"), (7, "a", 9, "older"), (300, "b", 5, "")] {
             let key = key::engine_key(NsId::from(ns), key.as_bytes());

@@ -24,7 +24,7 @@ use crate::shard::{ActiveMemtable, Life, Manifest, Settings, Shard};
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task::Event;
-use jdb_io::{BlockCache, Disk, EntryKind, Handles, Mode};
+use jdb_io::{BlockCache, Disk, EntryKind, Gauge, Handles, Mode};
 use jdb_lsm::{Held, Table, TableMeta, Tree};
 use jdb_val::{Checkpoint, LogConfig, LogPos, Record, RecordKind, Recovery, Sealed, ValueLog};
 use std::cell::{Cell, RefCell};
@@ -159,6 +159,8 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
     }
     let dirty_since = (log.synced() < log.written()).then(|| disk.now());
     let found = recovered.last_seq.max(state.last_seq).max(replay_above);
+    let numbers = Gauge::default();
+    numbers.set(next_number.max(1) as usize);
     let shard = Rc::new(Shard {
         dir,
         names,
@@ -178,7 +180,8 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         drops_pressed: Cell::new(false),
         points: RefCell::default(),
         manifest: futures::lock::Mutex::new(manifest),
-        next_number: Cell::new(next_number.max(1)),
+        numbers,
+        backlog: Gauge::default(),
         name_numbers: NameNumbers::from(state.next_name),
         visible: Cell::new(found),
         inserted: Cell::new(recovered.end),

@@ -29,10 +29,10 @@ use crate::pack::Packs;
 use crate::points::ReadPoints;
 use crate::queue::Queue;
 use crate::reserve::Reserve;
-use futures::future::select;
+use futures::future::{Either, select};
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::Event;
-use jdb_io::{BlockCache, Disk, Handles, Names};
+use jdb_io::{Abort, BlockCache, Disk, Gauge, Handles, Names};
 use jdb_lsm::{Hidden, PickerOptions, Tree, Version};
 use jdb_mem::Memtable;
 use jdb_sst::WriterOptions;
@@ -104,7 +104,10 @@ pub(crate) struct Shard {
     /// What snapshots and scans still read.
     pub(crate) points: RefCell<ReadPoints>,
     pub(crate) manifest: futures::lock::Mutex<Manifest>,
-    pub(crate) next_number: Cell<u32>,
+    /// Of files; jobs take theirs from it too.
+    pub(crate) numbers: Gauge,
+    /// Tables in level 0, for jobs.
+    pub(crate) backlog: Gauge,
     /// Ids that it may give to names.
     pub(crate) name_numbers: NameNumbers,
 
@@ -299,7 +302,9 @@ impl Shard {
         self.live_len.set(live_len);
         self.live_mean.set(live_len / count.max(1));
         self.held_points.set(held_points(&self.tree.version()));
+        self.backlog.set(self.newest_count());
         self.fit_segments(state);
+        self.note_garbage(state);
         self.want_collection();
     }
 
@@ -482,9 +487,45 @@ impl Shard {
 
     /// The next file number; never given out twice, but for the last one, `u32::MAX`, which names no file.
     pub(crate) fn take_number(&self) -> u32 {
-        let number = self.next_number.get();
-        self.next_number.set(number.saturating_add(1));
-        number
+        next_number(&self.numbers)
+    }
+
+    /// What [`Shard::take_number`] would give.
+    pub(crate) fn next_number(&self) -> u32 {
+        number(self.numbers.get())
+    }
+
+    /// Has a job done, by the worker if there is one, and tells it to end when the tasks are to end.
+    ///
+    /// # Errors
+    /// The job panicked on the worker: nothing is written any more.
+    pub(crate) async fn job<T: Send + 'static, F: Future<Output = T> + 'static>(
+        &self,
+        job: impl FnOnce(Disk, Abort) -> F + Send + 'static,
+    ) -> Result<T> {
+        let abort = Abort::default();
+        let of_job = abort.clone();
+        let done = self.until_over(&abort, self.disk.job(&abort, move |disk| job(disk, of_job))).await;
+        // It would panic again and again, each time with another file.
+        done.map_err(Error::from).inspect_err(|error| self.poison(error))
+    }
+
+    /// As [`Shard::job`], as a part of the task that waits for it.
+    pub(crate) async fn here<T, F: Future<Output = T>>(&self, job: impl FnOnce(Disk, Abort) -> F) -> T {
+        let abort = Abort::default();
+        self.until_over(&abort, job(self.disk.clone(), abort.clone())).await
+    }
+
+    /// Waits for a job, and sets `abort` when the tasks are to end.
+    async fn until_over<T>(&self, abort: &Abort, job: impl Future<Output = T>) -> T {
+        let mut done = pin!(job);
+        while !self.is_over() {
+            if let Either::Left((done, _)) = select(done.as_mut(), pin!(self.stopped.wait())).await {
+                return done;
+            }
+        }
+        abort.set();
+        done.await
     }
 
     /// Stops all writing for good and fails everyone who waits for it.
@@ -557,6 +598,15 @@ impl Shard {
     pub(crate) fn committed(self: &Rc<Self>, seq: SeqNo, end: LogPos) -> Committed {
         Committed { seq, end, shard: self.clone() }
     }
+}
+
+/// The next file number of this gauge; never given out twice, but for the last one.
+pub(crate) fn next_number(numbers: &Gauge) -> u32 {
+    number(numbers.take_next(u32::MAX as usize))
+}
+
+fn number(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// From the oldest to the newest read point for which any table holds versions.

@@ -3,12 +3,11 @@
 //! A record is live when the durable tables of one pinned Version hold exactly its key, sequence and pointer. Entries only leave
 //! the index, so that what is live later was live then.
 
-use crate::collector::Clock;
 use crate::error::Result;
-use crate::shard::Shard;
+use crate::packing::{Clock, Site};
 use jdb_base::{SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
-use jdb_lsm::{Hidden, Payload, Version};
+use jdb_lsm::{Hidden, Payload};
 use jdb_val::RecordKind;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -24,8 +23,7 @@ pub(crate) type Records = BTreeMap<(Vec<u8>, Reverse<SeqNo>), ValuePtr>;
 
 /// A search for live records, as of one Version.
 pub(crate) struct Search<'a> {
-    shard: &'a Shard,
-    version: Version,
+    site: &'a Site,
     /// Not asked about yet, and the bytes that they take.
     asked: Records,
     asked_len: usize,
@@ -33,22 +31,19 @@ pub(crate) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// As of now: what the records of segments that the MANIFEST names as sealed are wanted for is published.
-    pub(crate) fn new(shard: &'a Shard) -> Self {
-        let mut version = Version::clone(&shard.tree.version());
-        // Never asked, and not to be kept from being freed.
-        version.memtables.clear();
-        Self { shard, version, asked: Records::new(), asked_len: 0, survivors: Records::new() }
+    /// In the tables of `site`: what the records of segments that the MANIFEST names as sealed are wanted for is published there.
+    pub(crate) fn new(site: &'a Site) -> Self {
+        Self { site, asked: Records::new(), asked_len: 0, survivors: Records::new() }
     }
 
-    /// Looks through a segment. Ends early when the shard stops, as all of it.
+    /// Looks through a segment. Ends early when the job is to end, as all of it.
     ///
     /// # Errors
     /// The segment is damaged, and left out from now on; the index or the disk cannot be read.
     pub(crate) async fn segment(&mut self, number: u32, clock: &mut Clock<'_>) -> Result<()> {
-        let left_out =
-            |error: jdb_val::Error| self.shard.collection.leave_out_if_damaged(number, error.into());
-        let mut walk = self.shard.log.walk(number).await.map_err(left_out)?;
+        let site = self.site;
+        let left_out = |error: jdb_val::Error| site.leave_out_if_damaged(number, error.into());
+        let mut walk = site.log.walk(number).await.map_err(left_out)?;
         while walk.next_batch().await.map_err(left_out)? {
             for record in walk.records().filter(|record| record.kind == RecordKind::Put) {
                 let (offset, len) = (record.pos.offset, record.value.len() as u32);
@@ -94,14 +89,14 @@ impl<'a> Search<'a> {
         Ok(std::mem::take(&mut self.survivors))
     }
 
-    pub(crate) fn shard(&self) -> &'a Shard {
-        self.shard
+    pub(crate) fn site(&self) -> &'a Site {
+        self.site
     }
 
     /// The pointer that the durable index holds for exactly this key and sequence.
     pub(crate) async fn pointer(&self, key: &[u8], seq: SeqNo) -> Result<Option<ValuePtr>> {
         let at = if planted(Plant::TrustNewest) { SeqNo::MAX } else { seq };
-        let found = self.version.get_in_tables(key, at, &Hidden::NONE).await?;
+        let found = self.site.version.get_in_tables(key, at, &Hidden::NONE).await?;
         Ok(found.filter(|found| found.seq == seq).and_then(|found| match found.payload {
             Payload::Pointer(ptr) => Some(ptr),
             Payload::Inline(_) | Payload::Tombstone => None,

@@ -116,7 +116,7 @@ impl Shard {
             log_synced: Some(position(self.log.synced())),
             gaps_removed,
             gaps_added: if gap.from <= gap.to { vec![gap] } else { vec![] },
-            next_number: Some(self.next_number.get().max(state.next_number)),
+            next_number: Some(self.next_number().max(state.next_number)),
             ..Edit::default()
         };
         if !planted(Plant::NoLifeStart) {
@@ -135,7 +135,7 @@ impl Shard {
             let unsynced = self.log.unsynced_span();
             // Nobody waits for work that fails: a full disk refuses nothing more than it does already.
             let level0 = pace::pressure(self.newest_count(), self.settings.picker.newest_count);
-            let garbage = self.collection.pressure.get();
+            let garbage = self.collection.pressure();
             let few_held = self.log.held_segments() < HELD_SEGMENTS_MAX || self.sync_error.borrow().is_some();
             if unsynced > 0 && !self.may_be_unsynced(unsynced + self.front_count()) {
                 if self.log.synced() >= self.log.written() {
@@ -159,7 +159,10 @@ impl Shard {
                 waited = true;
                 self.want_compaction();
                 self.compacted.wait().await;
-            } else if garbage == Pressure::Stop && self.collection.error.borrow().is_none() {
+            } else if garbage == Pressure::Stop
+                && self.collection.error.borrow().is_none()
+                && self.compaction_error.borrow().is_none()
+            {
                 waited = true;
                 self.collected.wait().await;
             } else {

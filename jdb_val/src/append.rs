@@ -252,6 +252,9 @@ impl ValueLog {
                             let opened = self.disk.open(&self.path(number), Mode::CreateNew).await;
                             let file =
                                 opened.inspect_err(|_| self.state.borrow_mut().stats.writes_failed += 1)?;
+                            if self.config.lengthen {
+                                file.expect_appends();
+                            }
                             (UnderWay::begin(self, number, true), file, 0)
                         }
                     };

@@ -52,6 +52,7 @@ pub mod append;
 mod check;
 pub mod dump;
 pub mod error;
+mod excerpt;
 pub mod footer;
 pub mod footer_builder;
 mod footer_file;
@@ -74,6 +75,7 @@ mod tail;
 
 pub use append::{Appended, Placed};
 pub use error::{Error, Fault, Result};
+pub use excerpt::Excerpt;
 pub use footer::{FooterRecord, FooterSummary};
 pub use footer_file::FooterReader;
 pub use handles::Wanted;

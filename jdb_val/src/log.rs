@@ -245,6 +245,26 @@ impl State {
     }
 }
 
+/// What is known of sealed segments, as it is kept in memory.
+fn sealed_segments(config: &LogConfig, sealed: &BTreeMap<u32, Sealed>) -> BTreeMap<u32, Segment> {
+    let segment = |(&number, sealed): (&u32, &Sealed)| {
+        let &Sealed { end, seq_min, seq_max, pred, pred_last_seq, .. } = sealed;
+        let segment = Segment {
+            seed: segment_seed(&config.secret, config.shard, number),
+            end,
+            pred,
+            pred_last_seq,
+            seq_min,
+            seq_max,
+            file: None,
+            read_from: Held::new(&config.handles),
+            named: true,
+        };
+        (number, segment)
+    };
+    sealed.iter().map(segment).collect()
+}
+
 /// The value log of one shard.
 ///
 /// All methods take `&self`; it lives on one thread. Appends take turns with each other, syncs with each other; appends
@@ -298,24 +318,7 @@ impl ValueLog {
     }
 
     fn of(disk: &Disk, config: LogConfig, checkpoint: &Checkpoint, found: &Found) -> Self {
-        let mut segments = BTreeMap::new();
-        for (&number, sealed) in &checkpoint.sealed {
-            let &Sealed { end, seq_min, seq_max, pred, pred_last_seq, .. } = sealed;
-            segments.insert(
-                number,
-                Segment {
-                    seed: segment_seed(&config.secret, config.shard, number),
-                    end,
-                    pred,
-                    pred_last_seq,
-                    seq_min,
-                    seq_max,
-                    file: None,
-                    read_from: Held::new(&config.handles),
-                    named: true,
-                },
-            );
-        }
+        let mut segments = sealed_segments(&config, &checkpoint.sealed);
         for link in &found.chain {
             let (seq_min, seq_max) = (link.pred_last_seq.plus(1), link.seq_max);
             segments.entry(link.number).and_modify(|segment| segment.end = link.end).or_insert(Segment {
@@ -330,7 +333,6 @@ impl ValueLog {
                 named: true,
             });
         }
-        let links = segments.iter().map(|(&number, segment)| (number, segment.pred)).collect();
         let active = (planted(Plant::AppendToOldSegment) && segments.contains_key(&found.end.segment))
             .then_some(Active {
                 number: found.end.segment,
@@ -339,18 +341,36 @@ impl ValueLog {
                 file_len: 0,
                 recycled_len: 0,
             });
+        Self::with(disk, config, segments, active, (found.end, found.last_seq))
+    }
+
+    /// A log of these segments, for reading.
+    pub(crate) fn of_sealed(disk: &Disk, config: LogConfig, sealed: &BTreeMap<u32, Sealed>) -> Self {
+        let segments = sealed_segments(&config, sealed);
+        Self::with(disk, config, segments, None, (LogPos::START, SeqNo::ZERO))
+    }
+
+    /// A log that ends at `end`, whose last record is that of `last_seq`.
+    fn with(
+        disk: &Disk,
+        config: LogConfig,
+        segments: BTreeMap<u32, Segment>,
+        active: Option<Active>,
+        (end, last_seq): (LogPos, SeqNo),
+    ) -> Self {
+        let links = segments.iter().map(|(&number, segment)| (number, segment.pred)).collect();
         let state = State {
             segments,
             links,
             active,
-            written: found.end,
-            synced: found.end,
-            claimed: found.end,
+            written: end,
+            synced: end,
+            claimed: end,
             tail: Vec::new(),
             last_number: 0,
             next_seq: None,
-            last_seq: found.last_seq,
-            seq_floor: found.last_seq,
+            last_seq,
+            seq_floor: last_seq,
             writing_to: None,
             given_up: Vec::new(),
             spare: None,

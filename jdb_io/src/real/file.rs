@@ -6,14 +6,17 @@
 
 use crate::counters::Counters;
 use crate::error::{Error, Result};
+use crate::real::Maps;
 use crate::real::flight::Flight;
 use crate::real::handle::Handle;
 use crate::real::mapping::Mapping;
+use crate::real::window::Stores;
 use crate::real::{buffer, sys};
 use crate::task;
 use bytes::Bytes;
 use compio::driver::AsRawFd;
 use compio::runtime::Runtime;
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,17 +31,20 @@ pub(crate) struct RealFile {
     file: Rc<Handle>,
     path: PathBuf,
     flight: Rc<Flight>,
-    /// Of files that may be mapped.
+    /// Of files that may be mapped to be read, and to be written.
     mapping: Option<Mapping>,
+    stores: OnceCell<Stores>,
+    maps: Maps,
 }
 
 impl RealFile {
     /// # Errors
     /// The runtime's, which has to know the files of a completion port.
-    pub(crate) fn new(file: File, path: PathBuf, flight: Rc<Flight>, may_map: bool) -> io::Result<Self> {
+    pub(crate) fn new(file: File, path: PathBuf, flight: Rc<Flight>, maps: Maps) -> io::Result<Self> {
         Runtime::with_current(|runtime| runtime.attach(file.as_raw_fd()))?;
         flight.count(Counters::file_opened);
-        Ok(Self { file: Rc::new(Handle::new(file)), path, flight, mapping: may_map.then(Mapping::default) })
+        let (mapping, stores) = (maps.reads.then(Mapping::default), OnceCell::new());
+        Ok(Self { file: Rc::new(Handle::new(file)), path, flight, mapping, stores, maps })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -74,6 +80,12 @@ impl RealFile {
         true
     }
 
+    pub(crate) fn expect_appends(&self) {
+        if self.maps.writes {
+            self.stores.get_or_init(Stores::default);
+        }
+    }
+
     pub(crate) fn expect_random(&self) -> bool {
         sys::expect_random(&self.file)
     }
@@ -85,6 +97,7 @@ impl RealFile {
 
     pub(crate) async fn sync(&self) -> Result<()> {
         self.flight.count(|c| c.syncs += 1);
+        let _syncing = self.stores.get().map(Syncing::new);
         let result = self.flight.run(buffer::sync(self.file.clone())).await;
         result.map_err(|error| self.error("sync", error))
     }
@@ -100,7 +113,8 @@ impl RealFile {
     }
 
     pub(crate) async fn set_len(&self, len: u64) -> Result<()> {
-        let _suspended = self.mapping.as_ref().map(Suspended::new);
+        let cuts = self.file.metadata().map_or(true, |meta| len < meta.len());
+        let _suspended = Suspended::new(self, cuts);
         let result = self.flight.run(buffer::set_len(self.file.clone(), len)).await;
         result.map_err(|error| self.error("set_len", error))
     }
@@ -146,6 +160,16 @@ impl RealFile {
         let (mut data, mut done) = (data, 0);
         if let Err(error) = check_range(offset, data.len()) {
             return (Err(error), data);
+        }
+        if let Some(stores) = self.stores.get()
+            && stores.write(&self.file, offset, &data)
+        {
+            self.flight.count(|c| {
+                c.writes += 1;
+                c.writes_mapped += 1;
+                c.write_len += data.len() as u64;
+            });
+            return (Ok(()), data);
         }
         while done < data.len() {
             let len = (data.len() - done).min(WRITE_SLICE_LEN);
@@ -201,18 +225,41 @@ impl RealFile {
 
 /// While this is there the file is not mapped. Dropped early it may be too early: who gives up waiting for a file to be cut must
 /// not read what is cut off.
-struct Suspended<'a>(&'a Mapping);
+struct Suspended<'a> {
+    mapping: Option<&'a Mapping>,
+    stores: Option<&'a Stores>,
+}
 
 impl<'a> Suspended<'a> {
-    fn new(mapping: &'a Mapping) -> Self {
-        mapping.suspend();
-        Self(mapping)
+    /// What is stored lies inside the file, which does not mind that it becomes longer.
+    fn new(file: &'a RealFile, cuts: bool) -> Self {
+        let (mapping, stores) = (file.mapping.as_ref(), file.stores.get().filter(|_| cuts));
+        mapping.into_iter().for_each(Mapping::suspend);
+        stores.into_iter().for_each(Stores::suspend);
+        Self { mapping, stores }
     }
 }
 
 impl Drop for Suspended<'_> {
     fn drop(&mut self) {
-        self.0.resume();
+        self.mapping.into_iter().for_each(Mapping::resume);
+        self.stores.into_iter().for_each(Stores::resume);
+    }
+}
+
+/// While this is there nothing is stored into the file.
+struct Syncing<'a>(&'a Stores);
+
+impl<'a> Syncing<'a> {
+    fn new(stores: &'a Stores) -> Self {
+        stores.syncing();
+        Self(stores)
+    }
+}
+
+impl Drop for Syncing<'_> {
+    fn drop(&mut self) {
+        self.0.synced();
     }
 }
 

@@ -9,6 +9,7 @@
 //! - A lock that is let go while something is in flight is released when nothing is any more, or never.
 
 use crate::counters::Counters;
+use crate::real::worker::Report;
 use crate::task::Event;
 use compio::BufResult;
 use compio::buf::IntoInner;
@@ -28,6 +29,10 @@ pub(crate) struct Flight {
     counters: Cell<Counters>,
     landed: Event,
     let_go: RefCell<Vec<File>>,
+    /// Of what is in flight, jobs of the worker.
+    jobs: Cell<usize>,
+    /// What the worker has done.
+    report: Cell<Report>,
 }
 
 impl Flight {
@@ -35,8 +40,9 @@ impl Flight {
         self.in_flight.get()
     }
 
+    /// Those of the worker included, as of its last answer.
     pub(crate) fn counters(&self) -> Counters {
-        self.counters.get()
+        self.counters.get().plus(&self.report.get().counters)
     }
 
     /// Changes the counters.
@@ -81,6 +87,40 @@ impl Flight {
             operation.into_inner()
         })
         .await
+    }
+
+    /// Waits for the answer to a job of the worker, which is in flight until it comes, whatever becomes of the future that this returns.
+    pub(crate) async fn job<T: 'static>(
+        self: &Rc<Self>,
+        answered: impl Future<Output = io::Result<(Report, T)>> + 'static,
+    ) -> io::Result<T> {
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.jobs.set(self.jobs.get() + 1);
+        let flight = self.clone();
+        let task = compio::runtime::spawn(async move {
+            let result = answered.await;
+            // The worker may be gone by now, and all its jobs with it.
+            if let Some(jobs) = flight.jobs.get().checked_sub(1) {
+                flight.jobs.set(jobs);
+                flight.land();
+            }
+            let (report, result) = result?;
+            flight.report.set(flight.report.get().newer(report));
+            Ok(result)
+        });
+        Waiter(Some(task)).await?
+    }
+
+    /// Jobs that the worker has not answered.
+    pub(crate) fn job_count(&self) -> usize {
+        self.jobs.get()
+    }
+
+    /// The worker has ended: what it had in flight is over, whether its answers are ever looked at or not.
+    pub(crate) fn jobs_are_over(&self) {
+        for _ in 0..self.jobs.take() {
+            self.land();
+        }
     }
 
     /// Releases a lock and closes its file as soon as nothing is in flight.

@@ -9,7 +9,7 @@
 )]
 
 use crate::counters::Counters;
-use crate::disk::{Driver, Entry, EntryKind, Lock, Mode};
+use crate::disk::{Disk, Driver, Entry, EntryKind, Lock, Mode};
 use crate::error::{Error, Result};
 use crate::file::File;
 use compio::driver::DriverType;
@@ -17,12 +17,13 @@ use compio::runtime::Runtime;
 pub(crate) use file::RealFile;
 use flight::Flight;
 use lock::RealLock;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
+use worker::Worker;
 
 mod buffer;
 mod file;
@@ -34,13 +35,28 @@ mod sys;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests;
+mod window;
+mod worker;
 
 /// The disk of this machine, driven by the runtime that this thread was in when it was made.
 #[derive(Debug)]
 pub(crate) struct RealDisk {
     flight: Rc<Flight>,
     driver: Driver,
-    maps: Cell<bool>,
+    maps: Cell<Maps>,
+    /// Whether jobs may go to a worker.
+    hires: Cell<bool>,
+    /// It, once there was a job; `None` when the system had no thread for it.
+    worker: OnceCell<Option<Worker>>,
+    /// This is the disk of a worker.
+    is_worker: bool,
+}
+
+/// What may be done by mappings of files.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Maps {
+    pub(crate) reads: bool,
+    pub(crate) writes: bool,
 }
 
 impl RealDisk {
@@ -48,11 +64,58 @@ impl RealDisk {
     /// Outside a compio runtime.
     pub(crate) fn new() -> Self {
         let driver = driver_of(Runtime::with_current(Runtime::driver_type));
-        Self { flight: Rc::default(), driver, maps: Cell::new(false) }
+        Self {
+            flight: Rc::default(),
+            driver,
+            maps: Cell::default(),
+            hires: Cell::new(false),
+            worker: OnceCell::new(),
+            is_worker: false,
+        }
+    }
+
+    /// The disk of a worker's thread.
+    pub(crate) fn of_worker() -> Self {
+        Self { is_worker: true, ..Self::new() }
+    }
+
+    pub(crate) fn hire(&self, may: bool) {
+        self.hires.set(may);
+    }
+
+    pub(crate) fn is_worker(&self) -> bool {
+        self.is_worker
+    }
+
+    /// The worker that jobs go to; `None`: they are done here.
+    pub(crate) fn worker(&self) -> Option<&Worker> {
+        if !self.hires.get() {
+            return None;
+        }
+        self.worker.get_or_init(|| Worker::start(&self.flight, self.driver).ok()).as_ref()
+    }
+
+    pub(crate) fn worker_is_busy(&self) -> bool {
+        self.flight.job_count() > 0
+    }
+
+    /// Has the worker do a job.
+    pub(crate) async fn job<T: Send + 'static, F: Future<Output = T> + 'static>(
+        &self,
+        worker: &Worker,
+        job: impl FnOnce(Disk) -> F + Send + 'static,
+    ) -> Result<T> {
+        let answered = worker.hand_over(job);
+        let done = self.flight.job(async move { answered.await.map_err(io::Error::other) }).await;
+        done.map_err(|error| Error::io("job", Path::new("worker"), error))
     }
 
     pub(crate) fn map_reads(&self, may: bool) {
-        self.maps.set(may);
+        self.maps.set(Maps { reads: may, ..self.maps.get() });
+    }
+
+    pub(crate) fn map_writes(&self, may: bool) {
+        self.maps.set(Maps { writes: may, ..self.maps.get() });
     }
 
     pub(crate) async fn open(&self, path: &Path, mode: Mode) -> Result<File> {

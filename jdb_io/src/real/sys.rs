@@ -168,6 +168,130 @@ impl Drop for Region {
     }
 }
 
+/// A part of a file mapped to be written.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[derive(Debug)]
+pub(crate) struct Window {
+    start: std::ptr::NonNull<u8>,
+    /// Where in the file it begins.
+    at: u64,
+    len: usize,
+}
+
+// SAFETY: an address range that belongs to the process; only its owner unmaps it.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+unsafe impl Send for Window {}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+impl Window {
+    /// Maps `len` bytes from byte `at` on, a multiple of a page's length; they may lie behind the file's end. `None` where the system
+    /// refuses, has pages of another length, or where a file system may need room to write what it has already written once.
+    pub(crate) fn new(file: &File, at: u64, len: u64) -> Option<Self> {
+        use std::os::fd::AsRawFd;
+        let len = usize::try_from(len).ok().filter(|&len| len > 0)?;
+        let offset = libc::off_t::try_from(at).ok()?;
+        // SAFETY: asks for a number.
+        if unsafe { libc::sysconf(libc::_SC_PAGESIZE) } != PAGE_LEN as libc::c_long || !writes_in_place(file)
+        {
+            return None;
+        }
+        let (fd, null, protection) =
+            (file.as_raw_fd(), std::ptr::null_mut(), libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: a new mapping at an address that the system chooses.
+        let start = unsafe { libc::mmap(null, len, protection, libc::MAP_SHARED, fd, offset) };
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        Some(Self { start: std::ptr::NonNull::new(start.cast())?, at, len })
+    }
+
+    /// Whether `from..to` of the file lies in it.
+    pub(crate) fn holds(&self, from: u64, to: u64) -> bool {
+        self.at <= from && to <= self.at + self.len as u64
+    }
+
+    /// Has the kernel make the pages of `from..to` of the file writable, from the start of a page on. `false` where one cannot be: no
+    /// room, behind the file's end, an older kernel.
+    pub(crate) fn make_ready(&self, from: u64, to: u64) -> bool {
+        if !self.holds(from, to) || from > to || !from.is_multiple_of(PAGE_LEN as u64) {
+            return false;
+        }
+        let (offset, len) = ((from - self.at) as usize, (to - from) as usize);
+        // SAFETY: the range lies in the mapping.
+        unsafe { libc::madvise(self.start.as_ptr().add(offset).cast(), len, libc::MADV_POPULATE_WRITE) == 0 }
+    }
+
+    /// Stores `data` at `offset` of the file; `false` when that is not in the window.
+    ///
+    /// A page that was not made ready can end the process (SIGBUS).
+    #[inline]
+    pub(crate) fn store(&self, offset: u64, data: &[u8]) -> bool {
+        let Some(end) = offset.checked_add(data.len() as u64) else { return false };
+        if !self.holds(offset, end) {
+            return false;
+        }
+        // SAFETY: the target lies in the mapping, which nobody has a reference into, and `data` is no part of it.
+        unsafe {
+            let target = self.start.as_ptr().add((offset - self.at) as usize);
+            std::ptr::copy_nonoverlapping(data.as_ptr(), target, data.len());
+        }
+        true
+    }
+}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+impl Drop for Window {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `new` made; nothing points into it.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// Whether the file system writes what has its blocks to where it is, whoever else has them: ext4, and tmpfs, which has none.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+fn writes_in_place(file: &File) -> bool {
+    use std::os::fd::AsRawFd;
+    let mut stat = std::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: writes to `stat`, which may as well be zeros.
+    let kind = unsafe {
+        if libc::fstatfs(file.as_raw_fd(), stat.as_mut_ptr()) != 0 {
+            return false;
+        }
+        stat.assume_init().f_type
+    };
+    [libc::EXT4_SUPER_MAGIC, libc::TMPFS_MAGIC].contains(&kind)
+}
+
+/// Nobody says so here.
+#[cfg(all(target_os = "linux", not(target_env = "gnu"), target_pointer_width = "64"))]
+fn writes_in_place(_: &File) -> bool {
+    false
+}
+
+/// Nothing is mapped here.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+#[derive(Debug)]
+pub(crate) enum Window {}
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+impl Window {
+    pub(crate) fn new(_: &File, _: u64, _: u64) -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn holds(&self, _: u64, _: u64) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn make_ready(&self, _: u64, _: u64) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn store(&self, _: u64, _: &[u8]) -> bool {
+        match *self {}
+    }
+}
+
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 const PAGE_LEN: usize = 4 << 10;
 

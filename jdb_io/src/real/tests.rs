@@ -4,6 +4,7 @@ mod children;
 mod going_away;
 mod mapped;
 mod rounds;
+mod worker;
 
 use crate::real::flight::Flight;
 use crate::real::handle::{DROPPED_ELSEWHERE, Handle};
@@ -364,6 +365,7 @@ fn counters_are_exact() {
             read_len: 2010,
             hints: 1,
             writes: 4,
+            writes_mapped: 0,
             write_len: (600 << 10) + 10,
             syncs: 1,
             dir_syncs: 1,

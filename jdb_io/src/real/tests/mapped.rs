@@ -85,3 +85,83 @@ fn nothing_of_a_removed_file_is_mapped_any_more_when_that_is_over() {
         disk.map_reads(false);
     });
 }
+
+#[test]
+fn small_writes_in_a_row_are_stored_and_everybody_reads_them() {
+    on_each_driver(async |disk, dir| {
+        disk.map_writes(true);
+        let path = dir.join("f");
+        let file = disk.open(&path, Mode::CreateNew).await.unwrap();
+        let other = disk.open(&path, Mode::Read).await.unwrap();
+        let data = bytes(2 << 20, 9);
+        let (mut at, mut lengthened) = (0, 0);
+        while at < data.len() {
+            let len = (1 + at % 2500).min(data.len() - at);
+            if at + len > lengthened {
+                lengthened += 256 << 10;
+                file.set_len(lengthened as u64).await.unwrap();
+            }
+            // Somebody who has not said so may write anywhere: only system calls.
+            if at > 300 << 10 {
+                file.expect_appends();
+            } else {
+                assert_eq!(disk.counters().writes_mapped, 0);
+            }
+            file.write_at(at as u64, data[at..at + len].to_vec()).await.0.unwrap();
+            let from = at.saturating_sub(100);
+            let back = other.read_at(from as u64, at + len - from).await.unwrap();
+            assert!(back == data[from..at + len], "{at}");
+            at += len;
+            if at % 50 == 0 {
+                file.sync().await.unwrap();
+            }
+        }
+        let counters = disk.counters();
+        assert_eq!(counters.write_len, data.len() as u64);
+        let may = cfg!(all(target_os = "linux", target_pointer_width = "64"));
+        assert!(!may || counters.writes_mapped > counters.writes / 2, "{counters:?}");
+        file.set_len(data.len() as u64 - 5000).await.unwrap();
+        drop(file);
+        let left = std::fs::read(&path).unwrap();
+        assert!(left == data[..data.len() - 5000], "what was cut is gone, the rest is there");
+    });
+}
+
+#[test]
+fn what_a_process_has_stored_is_there_when_it_is_killed() {
+    let dir = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
+    let path = dir.path().join("f");
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args([
+        "--exact",
+        "real::tests::mapped::child_that_stores_and_is_killed",
+        "--ignored",
+        "--nocapture",
+    ]);
+    let status = child.env("JDB_TEST_STORE", &path).status().unwrap();
+    assert!(!status.success(), "it kills itself");
+    let (left, want) = (std::fs::read(&path).unwrap(), bytes(400_000, 3));
+    assert!(left[..want.len()] == want, "as after system calls");
+    assert!(left[want.len()..].iter().all(|&byte| byte == 0));
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn child_that_stores_and_is_killed() {
+    let path = PathBuf::from(std::env::var_os("JDB_TEST_STORE").unwrap());
+    let runtime = runtime(&Config::default()).unwrap();
+    runtime.block_on(async {
+        let disk = Disk::real();
+        disk.map_writes(true);
+        let file = disk.open(&path, Mode::CreateNew).await.unwrap();
+        file.expect_appends();
+        file.set_len(1 << 20).await.unwrap();
+        let data = bytes(400_000, 3);
+        for (part, piece) in data.chunks(1000).enumerate() {
+            file.write_at(part as u64 * 1000, piece.to_vec()).await.0.unwrap();
+        }
+        assert!(cfg!(not(target_os = "linux")) || disk.counters().writes_mapped > 300);
+        // SIGKILL leaves no time for anything.
+        Command::new("kill").args(["-9", &std::process::id().to_string()]).status().unwrap();
+    });
+}
