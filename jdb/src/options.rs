@@ -60,9 +60,10 @@ pub struct Options {
     /// a full disk is an error as ever; but a file system that shuts down between that and the store, a tenth of a second at most,
     /// ends the process with SIGBUS, as does somebody else who cuts a file of an open database.
     pub mapped_writes: bool,
-    /// Whether tables are written and merged by a second thread, which is started when there is something to merge; default on,
-    /// where there is more than one core. It shares nothing with this one but files. Without it that work is done on this thread in
-    /// short steps between everything else: a writer gets about half as far, in exchange the database takes no more than one core.
+    /// Whether tables are written and merged and garbage is collected by a second thread, which is started when there is something of that
+    /// kind; default on, where there is more than one core. It shares nothing with this one but files. Without it that work is done on
+    /// this thread in short steps between everything else: random puts get about an eighth less far, gets wait for steps, in exchange the
+    /// database takes no more than one core.
     pub worker: bool,
     /// Whether a missing database is made; default yes.
     pub create: bool,
@@ -159,6 +160,7 @@ impl Options {
         }
         let disk = self.disk.unwrap_or_else(Disk::real);
         disk.map_reads(self.mapped_reads);
+
         disk.map_writes(self.mapped_writes);
         disk.hire(self.worker && std::thread::available_parallelism().is_ok_and(|count| count.get() > 1));
         let defaults = PickerOptions::default();

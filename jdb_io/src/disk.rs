@@ -158,16 +158,6 @@ impl Disk {
         }
     }
 
-    /// Whether a worker is at a job.
-    #[must_use]
-    pub fn worker_is_busy(&self) -> bool {
-        match &self.0 {
-            Inner::Real(disk) => disk.worker_is_busy(),
-            #[cfg(feature = "sim")]
-            Inner::Sim(_) => false,
-        }
-    }
-
     /// Whether this is the disk of a worker, whose thread nobody waits for.
     #[must_use]
     pub fn is_worker(&self) -> bool {

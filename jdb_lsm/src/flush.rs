@@ -262,22 +262,7 @@ impl Flush {
 
     async fn finish(self, number: u32) -> Result<Option<Flushed>> {
         let Self { writer: Some(writer), live, sample, held, tombstones, .. } = self else { return Ok(None) };
-        let info = writer.finish().await?;
-        let meta = TableMeta {
-            number,
-            len: info.len,
-            count: info.count,
-            first_key: info.first_key,
-            last_key: info.last_key,
-            seq_min: info.seq_min,
-            seq_max: info.seq_max,
-            drop_seq: SeqNo::new(info.seq_min.get().saturating_sub(1)),
-            judged_seq: SeqNo::new(info.seq_min.get().saturating_sub(1)),
-            id: info.id,
-            tombstones,
-            hidden_len: 0,
-            held,
-        };
+        let meta = TableMeta { tombstones, held, ..TableMeta::of(number, writer.finish().await?) };
         Ok(Some(Flushed { meta, sample, live, tombstones }))
     }
 }

@@ -8,7 +8,7 @@ use crate::table_file::TableFile;
 use crate::version::Version;
 use jdb_base::SeqNo;
 use jdb_io::{BlockCache, Disk, Handles};
-use jdb_sst::{Footer, SstReader};
+use jdb_sst::{Footer, SstReader, TableInfo};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -42,6 +42,28 @@ pub struct TableMeta {
     pub hidden_len: u64,
     /// What it holds for read points alone.
     pub held: Held,
+}
+
+impl TableMeta {
+    /// Of a table that was just written: the drops before its oldest entry were applied to it, and nothing else is known yet.
+    pub(crate) fn of(number: u32, info: TableInfo) -> Self {
+        let before = SeqNo::new(info.seq_min.get().saturating_sub(1));
+        Self {
+            number,
+            len: info.len,
+            count: info.count,
+            first_key: info.first_key,
+            last_key: info.last_key,
+            seq_min: info.seq_min,
+            seq_max: info.seq_max,
+            drop_seq: before,
+            judged_seq: before,
+            id: info.id,
+            tombstones: 0,
+            hidden_len: 0,
+            held: Held::default(),
+        }
+    }
 }
 
 /// Tables by level as a job takes them along: what the MANIFEST says about them and where they are.

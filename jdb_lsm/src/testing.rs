@@ -1,6 +1,5 @@
 //! What the tests of this crate share: chance from a seed, a simulated disk, tables from rows.
 
-use crate::held::Held;
 use crate::table::{Table, TableMeta};
 use jdb_base::key::entry_order;
 use jdb_base::{Kind, SeqNo};
@@ -94,21 +93,11 @@ async fn written(disk: &Disk, number: u32, rows: &[Row], options: WriterOptions)
     for (key, seq, kind, value) in rows {
         writer.append(key, SeqNo::new(*seq), *kind, value).await.expect("sorted rows");
     }
-    let info = writer.finish().await.expect("room");
     let meta = TableMeta {
-        number,
-        len: info.len,
-        count: info.count,
-        first_key: info.first_key,
-        last_key: info.last_key,
-        seq_min: info.seq_min,
-        seq_max: info.seq_max,
         drop_seq: SeqNo::ZERO,
         judged_seq: SeqNo::ZERO,
-        id: info.id,
         tombstones: rows.iter().filter(|row| row.2 == Kind::Tombstone).count() as u64,
-        hidden_len: 0,
-        held: Held::default(),
+        ..TableMeta::of(number, writer.finish().await.expect("room"))
     };
     Rc::new(Table::new(disk, path, meta, None, &handles()))
 }

@@ -279,6 +279,7 @@ impl Shard {
     async fn collect_one(&self, finished: &mut Option<Collected>) -> Result<()> {
         let gate = Rc::clone(&self.gate);
         let Some(_place) = gate.pass(|| self.is_over()).await else { return Ok(()) };
+        let _closed = (!self.disk.has_worker()).then(|| self.writer.close_here());
         if finished.is_none() {
             // The moment may have come later than the wish.
             let Some(victims) = self.next_victims().await else { return Ok(()) };
@@ -324,15 +325,7 @@ impl Shard {
             tables: pinned.table_set(),
             share: self.collection.share.clone(),
         };
-        // While writers wait for both, what the worker merges and what is collected here come to more.
-        let helps = self.disk.worker_is_busy() && self.collection.pressure() != Pressure::None;
-        let here = helps || !self.disk.has_worker();
-        let _closed = here.then(|| self.writer.close_here());
-        let PackReport { packed, damage } = if here {
-            self.here(|disk, abort| job.run(disk, abort)).await
-        } else {
-            self.job(|disk, abort| job.run(disk, abort)).await?
-        };
+        let PackReport { packed, damage } = self.job(|disk, abort| job.run(disk, abort)).await?;
         drop(pinned);
         damage.iter().for_each(|(number, why)| self.collection.note_damage(*number, why));
         match packed {

@@ -15,10 +15,11 @@
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::flusher::position;
+use crate::job::next_number;
 use crate::keeper::{Moment, drop_range};
 use crate::manifest::{Edit, LiveDelta, State, TableEntry, TableMove};
 use crate::pace::{self, Pressure};
-use crate::shard::{Shard, next_number};
+use crate::shard::Shard;
 use futures::future::select;
 use jdb_io::plant::{Plant, planted};
 use jdb_io::{Abort, Disk, Gauge, Handles, task};

@@ -5,6 +5,7 @@
 //! | [`manager`] | opens, routes a namespace to its shard, closes |
 //! | `shard` | one tree, one log, one MANIFEST: the state that the tasks share |
 //! | `writer`, `syncer`, `flusher`, `compactor`, `collector` | the five tasks of a shard |
+//! | `job` | work that a second thread can do: how it is waited for and told to end |
 //! | `packing` | the work of a collection as a job, which a second thread can do |
 //! | `pack`, `victims`, `survivors`, `merge` | where the values of collected segments are; which files are collected; which of their records are live; these and the rows of older packs in one order |
 //! | `turnover` | how long segments are, and when the open one is closed early |
@@ -46,6 +47,7 @@ mod flusher;
 mod gate;
 pub mod handle;
 mod inline;
+mod job;
 mod keeper;
 pub mod listing;
 pub mod manager;

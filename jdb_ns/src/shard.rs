@@ -29,10 +29,10 @@ use crate::pack::Packs;
 use crate::points::ReadPoints;
 use crate::queue::Queue;
 use crate::reserve::Reserve;
-use futures::future::{Either, select};
+use futures::future::select;
 use jdb_base::{NsId, SeqNo};
 use jdb_io::task::Event;
-use jdb_io::{Abort, BlockCache, Disk, Gauge, Handles, Names};
+use jdb_io::{BlockCache, Disk, Gauge, Handles, Names};
 use jdb_lsm::{Hidden, PickerOptions, Tree, Version};
 use jdb_mem::Memtable;
 use jdb_sst::WriterOptions;
@@ -485,49 +485,6 @@ impl Shard {
         self.stopping.get() || self.poison.borrow().is_some()
     }
 
-    /// The next file number; never given out twice, but for the last one, `u32::MAX`, which names no file.
-    pub(crate) fn take_number(&self) -> u32 {
-        next_number(&self.numbers)
-    }
-
-    /// What [`Shard::take_number`] would give.
-    pub(crate) fn next_number(&self) -> u32 {
-        number(self.numbers.get())
-    }
-
-    /// Has a job done, by the worker if there is one, and tells it to end when the tasks are to end.
-    ///
-    /// # Errors
-    /// The job panicked on the worker: nothing is written any more.
-    pub(crate) async fn job<T: Send + 'static, F: Future<Output = T> + 'static>(
-        &self,
-        job: impl FnOnce(Disk, Abort) -> F + Send + 'static,
-    ) -> Result<T> {
-        let abort = Abort::default();
-        let of_job = abort.clone();
-        let done = self.until_over(&abort, self.disk.job(&abort, move |disk| job(disk, of_job))).await;
-        // It would panic again and again, each time with another file.
-        done.map_err(Error::from).inspect_err(|error| self.poison(error))
-    }
-
-    /// As [`Shard::job`], as a part of the task that waits for it.
-    pub(crate) async fn here<T, F: Future<Output = T>>(&self, job: impl FnOnce(Disk, Abort) -> F) -> T {
-        let abort = Abort::default();
-        self.until_over(&abort, job(self.disk.clone(), abort.clone())).await
-    }
-
-    /// Waits for a job, and sets `abort` when the tasks are to end.
-    async fn until_over<T>(&self, abort: &Abort, job: impl Future<Output = T>) -> T {
-        let mut done = pin!(job);
-        while !self.is_over() {
-            if let Either::Left((done, _)) = select(done.as_mut(), pin!(self.stopped.wait())).await {
-                return done;
-            }
-        }
-        abort.set();
-        done.await
-    }
-
     /// Stops all writing for good and fails everyone who waits for it.
     pub(crate) fn poison(&self, error: &Error) {
         if self.poison.borrow().is_none() {
@@ -598,15 +555,6 @@ impl Shard {
     pub(crate) fn committed(self: &Rc<Self>, seq: SeqNo, end: LogPos) -> Committed {
         Committed { seq, end, shard: self.clone() }
     }
-}
-
-/// The next file number of this gauge; never given out twice, but for the last one.
-pub(crate) fn next_number(numbers: &Gauge) -> u32 {
-    number(numbers.take_next(u32::MAX as usize))
-}
-
-fn number(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// From the oldest to the newest read point for which any table holds versions.

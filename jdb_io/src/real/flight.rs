@@ -111,11 +111,6 @@ impl Flight {
         Waiter(Some(task)).await?
     }
 
-    /// Jobs that the worker has not answered.
-    pub(crate) fn job_count(&self) -> usize {
-        self.jobs.get()
-    }
-
     /// The worker has ended: what it had in flight is over, whether its answers are ever looked at or not.
     pub(crate) fn jobs_are_over(&self) {
         for _ in 0..self.jobs.take() {

@@ -95,10 +95,6 @@ impl RealDisk {
         self.worker.get_or_init(|| Worker::start(&self.flight, self.driver).ok()).as_ref()
     }
 
-    pub(crate) fn worker_is_busy(&self) -> bool {
-        self.flight.job_count() > 0
-    }
-
     /// Has the worker do a job.
     pub(crate) async fn job<T: Send + 'static, F: Future<Output = T> + 'static>(
         &self,

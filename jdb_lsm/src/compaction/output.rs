@@ -59,21 +59,12 @@ impl Output {
 
     /// Writes the rest and syncs the file; gives the sample of its keys as well. `start` is the newest sequence at the start of the compaction.
     pub(super) async fn finish(self, start: SeqNo) -> Result<(TableMeta, Sample)> {
-        let info = self.writer.finish().await?;
         let meta = TableMeta {
-            number: self.number,
-            len: info.len,
-            count: info.count,
-            first_key: info.first_key,
-            last_key: info.last_key,
-            seq_min: info.seq_min,
-            seq_max: info.seq_max,
             drop_seq: start.min(self.drop_seq_max),
             judged_seq: start,
-            id: info.id,
             tombstones: self.tombstones,
-            hidden_len: 0,
             held: self.held,
+            ..TableMeta::of(self.number, self.writer.finish().await?)
         };
         Ok((meta, self.sample))
     }
