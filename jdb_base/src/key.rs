@@ -4,6 +4,7 @@
 //! therefore neighbours, and a namespace is nothing but a prefix.
 
 use crate::{NsId, SeqNo, ns_id};
+use smallvec::SmallVec;
 use std::cmp::Ordering;
 
 /// Longest user key in bytes.
@@ -23,6 +24,19 @@ const _: () = assert!(ENGINE_KEY_LEN_MAX <= u16::MAX as usize);
 #[must_use]
 pub fn engine_key(ns: NsId, key: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(ns_id::ENCODED_LEN_MAX + key.len());
+    ns.encode(&mut out);
+    out.extend_from_slice(key);
+    out
+}
+
+/// An engine key to look for; a short one needs no allocation.
+pub type Sought = SmallVec<[u8; 64]>;
+
+/// As [`engine_key`], to look for it.
+#[inline]
+#[must_use]
+pub fn sought(ns: NsId, key: &[u8]) -> Sought {
+    let mut out = Sought::new();
     ns.encode(&mut out);
     out.extend_from_slice(key);
     out

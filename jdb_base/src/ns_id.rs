@@ -2,6 +2,7 @@
 
 use crate::varint;
 use std::fmt;
+use std::iter::once;
 
 /// Which sort of rows an engine key belongs to. **Format**: the numbers are on disk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -79,12 +80,23 @@ impl NsId {
     /// Appends the encoding: `class << 5 | n`, then the id's `n` big-endian bytes without leading zeros. **Format**.
     ///
     /// The encodings sort like the ids, and none is a prefix of another.
-    pub fn encode(self, out: &mut Vec<u8>) {
+    pub fn encode(self, out: &mut impl Extend<u8>) {
         let bytes = self.id.to_be_bytes();
-        let skip = self.id.leading_zeros() as usize / 8;
-        let (_, tail) = bytes.split_at(skip);
-        out.push((self.class as u8) << LENGTH_BITS | tail.len() as u8);
-        out.extend_from_slice(tail);
+        let (_, tail) = bytes.split_at(bytes.len() - self.id_len());
+        out.extend(once((self.class as u8) << LENGTH_BITS | tail.len() as u8).chain(tail.iter().copied()));
+    }
+
+    /// Length of the encoding in bytes.
+    #[inline]
+    #[must_use]
+    pub fn encoded_len(self) -> usize {
+        1 + self.id_len()
+    }
+
+    /// Bytes of the id without leading zeros.
+    #[inline]
+    fn id_len(self) -> usize {
+        size_of::<u128>() - self.id.leading_zeros() as usize / 8
     }
 
     /// The smallest bytes above every encoding of this class; `None` for the last class.
@@ -176,6 +188,7 @@ mod tests {
         for (i, a) in ids.iter().enumerate() {
             let a_bytes = encoded(*a);
             assert_eq!(NsId::take(&mut a_bytes.as_slice()), Some(*a));
+            assert_eq!(a.encoded_len(), a_bytes.len());
             for b in &ids[i + 1..] {
                 let b_bytes = encoded(*b);
                 assert!(a_bytes < b_bytes, "{a:?} {b:?}");

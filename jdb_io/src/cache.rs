@@ -74,10 +74,19 @@ impl BlockCache {
     /// shared, not copied.
     #[must_use]
     pub fn get(&self, file: u64, offset: u64) -> Option<Bytes> {
-        let block = self.blocks.borrow().get(&(file, offset)).cloned();
-        let counter = if block.is_some() { &self.hits } else { &self.misses };
+        self.get_with(file, offset, Bytes::clone)
+    }
+
+    /// As [`BlockCache::get`], for who only looks into the block.
+    ///
+    /// # Panics
+    /// When `look` puts something into this cache.
+    #[inline]
+    pub fn get_with<T>(&self, file: u64, offset: u64, look: impl FnOnce(&Bytes) -> T) -> Option<T> {
+        let looked = self.blocks.borrow().get(&(file, offset)).map(look);
+        let counter = if looked.is_some() { &self.hits } else { &self.misses };
         counter.set(counter.get() + 1);
-        block
+        looked
     }
 
     /// Keeps a block, in place of what was there; older ones go when the cache is full. A block that is longer than the
@@ -122,13 +131,13 @@ impl BlockCache {
         self.capacity_len
     }
 
-    /// How often a block was found.
+    /// How often a block was found. A look-up of a key that has to read looks for its blocks twice.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.hits.get()
     }
 
-    /// How often a block was not found.
+    /// How often a block was not found; counted like [`BlockCache::hits`].
     #[must_use]
     pub fn misses(&self) -> u64 {
         self.misses.get()

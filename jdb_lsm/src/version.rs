@@ -13,8 +13,10 @@ use crate::table::{Table, TableMeta, TableSet};
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_mem::Memtable;
+use jdb_sst::Entry;
 use std::path::Path;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// Memtables and levels at one moment; never changed, only replaced. (The first memtable still takes entries; a read
 /// does not see those above its own sequence.)
@@ -64,15 +66,42 @@ impl Version {
         self.get_in_tables(key, seq, hidden).await
     }
 
+    /// As [`Version::get`], of what is in memory; pending when something has to be read. Cost: no I/O.
+    ///
+    /// # Errors
+    /// As [`Version::get`].
+    #[inline]
+    pub fn get_ready(&self, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Poll<Option<Found>>> {
+        for memtable in &self.memtables {
+            if let Some(found) = get_in_memtable(memtable, key, seq, hidden)? {
+                return Ok(Poll::Ready(Some(found)));
+            }
+        }
+        for table in self.tables_with(key, seq) {
+            match get_in_table_ready(table, key, seq, hidden)? {
+                Poll::Ready(None) => {}
+                found => return Ok(found),
+            }
+        }
+        Ok(Poll::Ready(None))
+    }
+
+    /// The tables that cover a key and have entries at or below `seq`, from new to old.
+    #[inline]
+    fn tables_with(&self, key: &[u8], seq: SeqNo) -> impl Iterator<Item = &Rc<Table>> {
+        let (newest, deeper) =
+            self.levels.split_first().map_or((&[][..], &[][..]), |(newest, deeper)| (newest, deeper));
+        let covering = newest.iter().filter(move |table| table.covers(key));
+        let deeper = deeper.iter().filter_map(move |tables| level::find(tables, key));
+        covering.chain(deeper).filter(move |table| table.meta().seq_min <= seq)
+    }
+
     /// As [`Version::get`], of what is in tables alone.
     ///
     /// # Errors
     /// As [`Version::get`].
     pub async fn get_in_tables(&self, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
-        let Some((newest, deeper)) = self.levels.split_first() else { return Ok(None) };
-        let covering = newest.iter().filter(|table| table.covers(key));
-        let deeper = deeper.iter().filter_map(|tables| level::find(tables, key));
-        for table in covering.chain(deeper).filter(|table| table.meta().seq_min <= seq) {
+        for table in self.tables_with(key, seq) {
             if let Some(found) = get_in_table(table, key, seq, hidden).await? {
                 return Ok(Some(found));
             }
@@ -149,19 +178,40 @@ pub(crate) async fn get_in_table(
     let reader = table.reader().await?;
     let mut seq = seq;
     while let Some(entry) = reader.get(key, seq).await? {
-        let Some(older) = hidden.skip(entry.seq) else {
-            let payload = match entry.kind {
-                Kind::Inline => Payload::Inline(entry.value),
-                kind => payload(kind, &entry.value, table.path(), entry.seq)?,
-            };
-            return Ok(Some(Found { seq: entry.seq, payload }));
-        };
-        if older == SeqNo::ZERO {
-            break;
+        match hidden.skip(entry.seq) {
+            None => return found_in(table, entry).map(Some),
+            Some(SeqNo::ZERO) => break,
+            Some(older) => seq = older,
         }
-        seq = older;
     }
     Ok(None)
+}
+
+/// As [`get_in_table`], of what is in memory; pending when something has to be read.
+#[inline]
+fn get_in_table_ready(table: &Table, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Poll<Option<Found>>> {
+    let Some(reader) = table.ready() else { return Ok(Poll::Pending) };
+    let mut seq = seq;
+    loop {
+        let entry = match reader.get_ready(key, seq)? {
+            Poll::Ready(Some(entry)) => entry,
+            Poll::Ready(None) => return Ok(Poll::Ready(None)),
+            Poll::Pending => return Ok(Poll::Pending),
+        };
+        match hidden.skip(entry.seq) {
+            None => return found_in(table, entry).map(|found| Poll::Ready(Some(found))),
+            Some(SeqNo::ZERO) => return Ok(Poll::Ready(None)),
+            Some(older) => seq = older,
+        }
+    }
+}
+
+fn found_in(table: &Table, entry: Entry) -> Result<Found> {
+    let payload = match entry.kind {
+        Kind::Inline => Payload::Inline(entry.value),
+        kind => payload(kind, &entry.value, table.path(), entry.seq)?,
+    };
+    Ok(Found { seq: entry.seq, payload })
 }
 
 /// Reads an entry's value bytes by its kind.

@@ -52,7 +52,7 @@ impl Handle {
         ops: &[Op],
     ) -> Result<Option<Admitted<'_>>> {
         match &self.quota {
-            Some(quota) => Ok(Some(quota.admit(manager, ns, made_for, ops).await?)),
+            Some(quota) => Ok(Some(Box::pin(quota.admit(manager, ns, made_for, ops)).await?)),
             None => Ok(None),
         }
     }
@@ -100,8 +100,9 @@ impl Manager {
         durability: Durability,
     ) -> Result<Committed> {
         let admitted = handle.admit(self, handle.id(), made_for, &ops).await?;
+        // The rarer ways in boxes: a caller keeps the whole future, and a plain put shall be a short one.
         let done = match &handle.named {
-            Some(named) => self.catalog().write(named, made_for, &ops, durability).await,
+            Some(named) => Box::pin(self.catalog().write(named, made_for, &ops, durability)).await,
             None => self.write_by_id(handle.id, ops, durability).await,
         };
         quota::settle(admitted, done)
@@ -111,7 +112,7 @@ impl Manager {
         match ns.class() {
             Class::User => self.commit(ns, ops, durability).await,
             Class::Named if ops.iter().all(|op| op.kind == RecordKind::Drop) && !ops.is_empty() => {
-                self.catalog().drop_ns(ns, durability).await
+                Box::pin(self.catalog().drop_ns(ns, durability)).await
             }
             _ => Err(by_id(ns)),
         }

@@ -223,11 +223,8 @@ impl Manager {
     ///
     /// # Errors
     /// What cannot be read or is damaged; never a wrong answer.
-    pub async fn get(&self, ns: NsId, key: &[u8]) -> Result<Option<Bytes>> {
-        if key.len() > key::KEY_LEN_MAX {
-            return Ok(None);
-        }
-        self.shard(ns).get(ns, key).await
+    pub fn get<'a>(&'a self, ns: NsId, key: &'a [u8]) -> impl Future<Output = Result<Option<Bytes>>> + 'a {
+        self.shard(ns).get(ns, key)
     }
 
     /// Length in bytes of the newest value of `key` in `ns`; no value is read.

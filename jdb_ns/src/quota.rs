@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::manager::Manager;
-use jdb_base::{NsId, key};
+use jdb_base::NsId;
 use jdb_val::{Op, RecordKind};
 use std::cell::Cell;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Quota {
         if ops.iter().any(|op| op.kind != RecordKind::Put) {
             self.deleted.set(true);
         }
-        let prefix_len = key::engine_key(made_for, &[]).len();
+        let prefix_len = made_for.encoded_len();
         let put_len = |op: &Op| (op.key.len().saturating_sub(prefix_len) + op.value.len()) as u64;
         let puts = || ops.iter().filter(|op| op.kind == RecordKind::Put);
         let more: u64 = puts().map(put_len).sum();

@@ -14,7 +14,8 @@ use crate::scan::Scan;
 use crate::shard::{Shard, View};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
-use jdb_base::{NsId, SeqNo, ValuePtr, key};
+use jdb_base::key::{self, Sought};
+use jdb_base::{NsId, SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::task;
 use jdb_lsm::{Found, Payload};
@@ -39,7 +40,7 @@ pub(crate) struct Key<'a> {
 /// A pointer that [`Shard::get_many`] follows in its second round.
 struct Led {
     slot: usize,
-    key: Vec<u8>,
+    key: Sought,
     seq: SeqNo,
     ptr: ValuePtr,
 }
@@ -55,9 +56,16 @@ impl Shard {
     }
 
     pub(crate) async fn get_in(&self, view: View, ns: NsId, key: &[u8]) -> Result<Option<Bytes>> {
-        let key = key::engine_key(ns, key);
+        if key.len() > key::KEY_LEN_MAX {
+            return Ok(None);
+        }
+        let key = key::sought(ns, key);
+        let found = match find_ready(&view, &key)? {
+            Poll::Ready(found) => found,
+            Poll::Pending => find_in(&view, &key).await?,
+        };
         // The view is held until the value is read: what it leads to stays where it is.
-        match find_in(&view, &key).await? {
+        match found {
             None => Ok(None),
             Some(found) => self.value_of(found, &key).await,
         }
@@ -74,7 +82,7 @@ impl Shard {
 
     /// The length in bytes of the value of `key`, which is not read.
     pub(crate) async fn len_in(&self, view: View, ns: NsId, key: &[u8]) -> Result<Option<u64>> {
-        let found = find_in(&view, &key::engine_key(ns, key)).await?;
+        let found = find_in(&view, &key::sought(ns, key)).await?;
         Ok(found.and_then(|found| match found.payload {
             Payload::Tombstone => None,
             Payload::Inline(value) => Some(value.len() as u64),
@@ -97,7 +105,7 @@ impl Shard {
                 views_left = rest;
             }
             let (_, view) = views_left.first()?;
-            let key = key::engine_key(ns, key);
+            let key = key::sought(ns, key);
             Some(async move {
                 let found = find_in(view, &key).await;
                 (slot, key, found)
@@ -141,6 +149,12 @@ impl Shard {
         }
         views
     }
+}
+
+/// As [`find_in`], of what is in memory; pending when something has to be read.
+#[inline]
+fn find_ready(view: &View, key: &[u8]) -> Result<Poll<Option<Found>>> {
+    Ok(view.version.get_ready(key, view.seq, &view.hidden)?)
 }
 
 /// The newest entry of an engine key that a view sees.
@@ -212,9 +226,6 @@ impl Snapshot {
     /// # Errors
     /// What cannot be read or is damaged; never a wrong answer.
     pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        if key.len() > key::KEY_LEN_MAX {
-            return Ok(None);
-        }
         self.point.shard().get_in(self.view(), self.point.ns(), key).await
     }
 

@@ -86,7 +86,7 @@ impl Shards {
             return Ok(shard.committed(shard.visible.get(), shard.inserted.get()));
         }
         if ops.iter().any(|op| op.kind == RecordKind::Drop) {
-            shard.wait_for_drop_room().await?;
+            Box::pin(shard.wait_for_drop_room()).await?;
         }
         shard.commit(ops, durability, conditions)?.wait().await
     }
@@ -103,7 +103,7 @@ impl Deref for Shards {
 /// Whether operations of `ns` keep the limits.
 pub(crate) fn check_ops(ns: NsId, ops: &[Op]) -> Result<()> {
     check_batch(ops)?;
-    let prefix_len = key::engine_key(ns, &[]).len();
+    let prefix_len = ns.encoded_len();
     for op in ops {
         // The limit is on what the user gave: the id before it takes more or less room.
         let key_len = op.key.len().saturating_sub(prefix_len);

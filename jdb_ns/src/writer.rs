@@ -16,6 +16,7 @@ use jdb_io::plant::{Plant, planted};
 use jdb_io::task;
 use jdb_mem::Memtable;
 use jdb_val::{Appended, Op, RecordKind, record_len};
+use smallvec::SmallVec;
 use std::rc::Rc;
 
 /// Most bytes of keys and values in a group; one larger commit is a group of its own.
@@ -246,8 +247,11 @@ impl Shard {
             group = fail_puts(group, &error);
         }
         while !group.is_empty() {
-            let batches: Vec<&[Op]> = group.iter().map(|pending| pending.ops.as_slice()).collect();
-            let appended = self.log.append(&batches, &mut || self.take_number()).await;
+            let appended = {
+                let ops = group.iter().map(|pending| pending.ops.as_slice());
+                let batches: SmallVec<[&[Op]; 4]> = ops.collect();
+                self.log.append(&batches, &mut || self.take_number()).await
+            };
             match appended {
                 Ok(appended) => {
                     let rest = group.split_off(appended.batches.min(group.len()));

@@ -18,6 +18,7 @@ use jdb_io::{BlockCache, File};
 use std::cell::OnceCell;
 use std::path::Path;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// An open table.
 ///
@@ -120,6 +121,32 @@ impl SstReader {
         Ok(None)
     }
 
+    /// As [`SstReader::get`], of what is in memory; pending when a block has to be read. Cost: no I/O, no allocation.
+    ///
+    /// # Errors
+    /// As [`SstReader::get`].
+    #[inline]
+    pub fn get_ready(&self, key: &[u8], seq: SeqNo) -> Result<Poll<Option<Entry>>> {
+        let (lookup, mut want) = self.begin(key, seq)?;
+        while let Some(next) = want {
+            if let (Some(salt), Some(filter)) = (self.salt, next.filter()) {
+                match self.ask_ready(filter, filter_hash(key, salt)).transpose()? {
+                    Some(true) => {}
+                    Some(false) => return Ok(Poll::Ready(None)),
+                    None => return Ok(Poll::Pending),
+                }
+            }
+            let Some(looked) = self.look_ready(next, |bytes| lookup.look(next, bytes)) else {
+                return Ok(Poll::Pending);
+            };
+            match looked.map_err(|damage| damage.of(self.path()))? {
+                Found::Below(below) => want = Some(below),
+                Found::Answer(entry) => return Ok(Poll::Ready(entry)),
+            }
+        }
+        Ok(Poll::Ready(None))
+    }
+
     /// Whether the table may hold `key`, by its index and filter alone; `false` is certain.
     ///
     /// Cost: the top index and one filter; no data block is read.
@@ -204,13 +231,19 @@ impl SstReader {
     /// A block that is in memory.
     #[inline]
     pub(crate) fn ready(&self, want: Want) -> Option<Bytes> {
+        self.look_ready(want, Bytes::clone)
+    }
+
+    /// Looks into a block that is in memory.
+    #[inline]
+    fn look_ready<T>(&self, want: Want, look: impl FnOnce(&Bytes) -> T) -> Option<T> {
         if want.level == 0
             && let Some(top) = self.top.get()
         {
-            return Some(top.bytes().clone());
+            return Some(look(top.bytes()));
         }
         let (cache, file_id) = self.cache.as_ref()?;
-        cache.get(*file_id, want.handle.offset)
+        cache.get_with(*file_id, want.handle.offset, look)
     }
 
     /// A block, from memory or from the file.
@@ -239,13 +272,17 @@ impl SstReader {
     /// Asks the filter that lies before the wanted index partition.
     #[inline]
     async fn ask(&self, want: Want, filter: Handle, hash: u64) -> Result<Asked> {
-        if let Some((cache, file_id)) = &self.cache
-            && let Some(bytes) = cache.get(*file_id, filter.offset)
-        {
-            let maybe = self.query(filter, &bytes, hash)?;
-            return Ok(if maybe { Asked::Maybe(None) } else { Asked::Absent });
+        match self.ask_ready(filter, hash) {
+            Some(maybe) => Ok(if maybe? { Asked::Maybe(None) } else { Asked::Absent }),
+            None => self.read_and_ask(want, filter, hash).await,
         }
-        self.read_and_ask(want, filter, hash).await
+    }
+
+    /// Asks a filter that is in memory.
+    #[inline]
+    fn ask_ready(&self, filter: Handle, hash: u64) -> Option<Result<bool>> {
+        let (cache, file_id) = self.cache.as_ref()?;
+        cache.get_with(*file_id, filter.offset, |bytes| self.query(filter, bytes, hash))
     }
 
     /// Reads a filter, and the index partition behind it in the same read.

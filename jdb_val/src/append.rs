@@ -445,9 +445,9 @@ impl ValueLog {
         segment: u32,
         file_offset: u64,
         base: Option<i64>,
-        batches: impl Iterator<Item = &'a [Op]>,
+        batches: impl Iterator<Item = &'a [Op]> + Clone,
     ) -> Vec<Placed> {
-        let mut placed = Vec::new();
+        let mut placed = Vec::with_capacity(batches.clone().map(<[Op]>::len).sum());
         for batch in batches {
             for (left, op) in (0..batch.len() as u32).rev().zip(batch) {
                 let at = file_offset + buffer.len() as u64;

@@ -1,9 +1,9 @@
 //! The descriptor of an open file, closed where closing may take long; what else takes long to let go.
 
+use crate::real::elsewhere::Elsewhere;
 use std::fs::File;
 use std::ops::Deref;
-use std::sync::OnceLock;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 
 /// An open file. Closing the last descriptor of a file without a name frees its blocks, which takes 18 ms for 64 MiB
 /// (ext4): that is left to a thread which is started for the first such file. Others are closed in place.
@@ -48,21 +48,13 @@ fn has_no_name(_: &File) -> bool {
 #[cfg(test)]
 thread_local!(pub(crate) static DROPPED_ELSEWHERE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
 
-static DROPPER: OnceLock<Option<Sender<Box<dyn Send>>>> = OnceLock::new();
+static CLOSER: Elsewhere = Elsewhere::new("jdb-close");
 
 /// Waits until everything is gone that was let go on that thread before. Blocks.
 pub(super) fn wait_dropped() {
-    /// Tells when its turn has come.
-    struct Turn(Sender<()>);
-    impl Drop for Turn {
-        fn drop(&mut self) {
-            // Nobody may be waiting any more.
-            self.0.send(()).unwrap_or_default();
-        }
-    }
-    let Some(Some(dropper)) = DROPPER.get() else { return };
     let (sender, turn) = channel();
-    if dropper.send(Box::new(Turn(sender))).is_ok() {
+    // Nobody may be waiting any more.
+    if CLOSER.run_if_started(move || sender.send(()).unwrap_or_default()) {
         turn.recv().unwrap_or_default();
     }
 }
@@ -71,14 +63,5 @@ pub(super) fn wait_dropped() {
 pub(super) fn drop_elsewhere(thing: impl Send + 'static) {
     #[cfg(test)]
     DROPPED_ELSEWHERE.set(DROPPED_ELSEWHERE.get() + 1);
-    let dropper = DROPPER.get_or_init(|| {
-        let (sender, things) = channel::<Box<dyn Send>>();
-        let thread = std::thread::Builder::new().name("jdb-close".to_owned());
-        thread.spawn(move || things.into_iter().for_each(drop)).is_ok().then_some(sender)
-    });
-    match dropper {
-        // What cannot be sent comes back in the error and is dropped here.
-        Some(dropper) => drop(dropper.send(Box::new(thing))),
-        None => drop(thing),
-    }
+    CLOSER.run(move || drop(thing));
 }

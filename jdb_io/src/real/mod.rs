@@ -26,6 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 use worker::Worker;
 
 mod buffer;
+mod elsewhere;
 mod file;
 mod flight;
 mod handle;

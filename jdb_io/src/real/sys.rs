@@ -168,19 +168,27 @@ impl Drop for Region {
     }
 }
 
-/// A part of a file mapped to be written.
+/// A part of a file mapped to be written, by whoever has this.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[derive(Debug)]
-pub(crate) struct Window {
+pub(crate) struct Window(std::sync::Arc<Pages>);
+
+/// The pages of a [`Window`], which stay mapped as long as somebody has them.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[derive(Debug)]
+pub(crate) struct Pages {
     start: std::ptr::NonNull<u8>,
-    /// Where in the file it begins.
+    /// Where in the file they begin.
     at: u64,
     len: usize,
 }
 
-// SAFETY: an address range that belongs to the process; only its owner unmaps it.
+// SAFETY: an address range that belongs to the process; the last who has it unmaps it.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-unsafe impl Send for Window {}
+unsafe impl Send for Pages {}
+// SAFETY: nothing that can be done with a reference to it reads or writes a byte of it.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+unsafe impl Sync for Pages {}
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 impl Window {
@@ -202,37 +210,26 @@ impl Window {
         if start == libc::MAP_FAILED {
             return None;
         }
-        Some(Self { start: std::ptr::NonNull::new(start.cast())?, at, len })
+        Some(Self(std::sync::Arc::new(Pages { start: std::ptr::NonNull::new(start.cast())?, at, len })))
     }
 
-    /// Whether `from..to` of the file lies in it.
-    pub(crate) fn holds(&self, from: u64, to: u64) -> bool {
-        self.at <= from && to <= self.at + self.len as u64
-    }
-
-    /// Has the kernel make the pages of `from..to` of the file writable, from the start of a page on. `false` where one cannot be: no
-    /// room, behind the file's end, an older kernel.
-    pub(crate) fn make_ready(&self, from: u64, to: u64) -> bool {
-        if !self.holds(from, to) || from > to || !from.is_multiple_of(PAGE_LEN as u64) {
-            return false;
-        }
-        let (offset, len) = ((from - self.at) as usize, (to - from) as usize);
-        // SAFETY: the range lies in the mapping.
-        unsafe { libc::madvise(self.start.as_ptr().add(offset).cast(), len, libc::MADV_POPULATE_WRITE) == 0 }
+    /// Its pages.
+    pub(crate) fn pages(&self) -> &std::sync::Arc<Pages> {
+        &self.0
     }
 
     /// Stores `data` at `offset` of the file; `false` when that is not in the window.
     ///
     /// A page that was not made ready can end the process (SIGBUS).
     #[inline]
-    pub(crate) fn store(&self, offset: u64, data: &[u8]) -> bool {
+    pub(crate) fn store(&mut self, offset: u64, data: &[u8]) -> bool {
         let Some(end) = offset.checked_add(data.len() as u64) else { return false };
-        if !self.holds(offset, end) {
+        if !self.0.hold(offset, end) {
             return false;
         }
-        // SAFETY: the target lies in the mapping, which nobody has a reference into, and `data` is no part of it.
+        // SAFETY: the target lies in the mapping, which nobody else stores into or has a reference into; `data` is no part of it.
         unsafe {
-            let target = self.start.as_ptr().add((offset - self.at) as usize);
+            let target = self.0.start.as_ptr().add((offset - self.0.at) as usize);
             std::ptr::copy_nonoverlapping(data.as_ptr(), target, data.len());
         }
         true
@@ -240,7 +237,26 @@ impl Window {
 }
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-impl Drop for Window {
+impl Pages {
+    /// Whether `from..to` of the file lies in them.
+    pub(crate) fn hold(&self, from: u64, to: u64) -> bool {
+        self.at <= from && to <= self.at + self.len as u64
+    }
+
+    /// Has the kernel make the pages of `from..to` of the file writable, from the start of a page on. `false` where one cannot be: no
+    /// room, behind the file's end, an older kernel.
+    pub(crate) fn make_ready(&self, from: u64, to: u64) -> bool {
+        if !self.hold(from, to) || from > to || !from.is_multiple_of(PAGE_LEN as u64) {
+            return false;
+        }
+        let (offset, len) = ((from - self.at) as usize, (to - from) as usize);
+        // SAFETY: the range lies in the mapping.
+        unsafe { libc::madvise(self.start.as_ptr().add(offset).cast(), len, libc::MADV_POPULATE_WRITE) == 0 }
+    }
+}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+impl Drop for Pages {
     fn drop(&mut self) {
         // SAFETY: the mapping that `new` made; nothing points into it.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
@@ -273,21 +289,33 @@ fn writes_in_place(_: &File) -> bool {
 #[derive(Debug)]
 pub(crate) enum Window {}
 
+/// Nothing is mapped here.
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+#[derive(Debug)]
+pub(crate) enum Pages {}
+
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 impl Window {
     pub(crate) fn new(_: &File, _: u64, _: u64) -> Option<Self> {
         None
     }
 
-    pub(crate) fn holds(&self, _: u64, _: u64) -> bool {
+    pub(crate) fn pages(&self) -> &std::sync::Arc<Pages> {
+        match *self {}
+    }
+
+    pub(crate) fn store(&mut self, _: u64, _: &[u8]) -> bool {
+        match *self {}
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+impl Pages {
+    pub(crate) fn hold(&self, _: u64, _: u64) -> bool {
         match *self {}
     }
 
     pub(crate) fn make_ready(&self, _: u64, _: u64) -> bool {
-        match *self {}
-    }
-
-    pub(crate) fn store(&self, _: u64, _: &[u8]) -> bool {
         match *self {}
     }
 }

@@ -6,7 +6,7 @@
 //! stays writable until the kernel has written it out, so that it is asked for again after [`FRESH_MS`] and after a sync, while which nothing is
 //! stored. Before that
 //! zeros are written to those that were never written to: the kernel then takes memory for many at once, where the request alone makes
-//! it look for each on the disk (0.5 instead of 1.6 us a KiB).
+//! it look for each on the disk (0.5 instead of 1.6 us a KiB). The next 128 KiB are asked for by another thread while these are stored into.
 //!
 //! ```text
 //! 16 writes of at most 16 KiB, each where the one before ended and soon after it -> window mapped, 128 KiB of it asked for
@@ -17,12 +17,18 @@
 //! The bytes are in the page cache as after a system call: they survive the process, and a sync that begins later makes them durable.
 //! What was asked for and never used are zeros behind the last write: only a file is used so that is longer than what is in it, and of which
 //! its owner has said that what lies behind means nothing ([`File::expect_appends`](crate::File::expect_appends)).
+//!
+//! Invariants
+//! - While another thread may be writing zeros, nothing is written but what is stored before them: whatever else comes waits for it first,
+//!   or takes the work from it.
 
+use crate::real::elsewhere::Elsewhere;
 use crate::real::handle::drop_elsewhere;
-use crate::real::sys::{self, Window};
+use crate::real::sys::{self, Pages, Window};
 use std::cell::RefCell;
 use std::fs::File;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Writes in a row before the file is mapped.
 const COUNT_MIN: u32 = 16;
@@ -34,10 +40,14 @@ const PAUSE_MS: u64 = 50;
 const FRESH_MS: u64 = 100;
 /// Bytes asked for at a time, about 60 us of work.
 const READY_LEN: u64 = 128 << 10;
+/// Bytes asked for ahead at a time.
+const AHEAD_LEN: u64 = 256 << 10;
 /// Bytes mapped at a time.
 const WINDOW_LEN: u64 = 1 << 20;
 const PAGE_LEN: u64 = 4 << 10;
-static ZEROS: [u8; READY_LEN as usize] = [0; READY_LEN as usize];
+static ZEROS: [u8; AHEAD_LEN as usize] = [0; AHEAD_LEN as usize];
+/// Asks for pages.
+static ASKER: Elsewhere = Elsewhere::new("jdb-pages");
 
 /// How writes to one file may do without system calls. Starts without a mapping.
 #[derive(Debug, Default)]
@@ -53,6 +63,8 @@ struct State {
     /// What of the window can be stored into, and since when.
     ready: Range<u64>,
     ready_ms: u64,
+    /// What comes next, asked for by another thread.
+    ahead: Option<Ahead>,
     /// How far the file was written to, zeros included.
     filled: u64,
     /// The system does not do this, or did not want to.
@@ -73,7 +85,8 @@ impl Stores {
     /// From here to [`Stores::synced`] the kernel writes pages out, and wants to be asked about them again: nothing is stored.
     pub(crate) fn syncing(&self) {
         let mut state = self.0.borrow_mut();
-        (state.count, state.ready, state.syncs) = (0, 0..0, state.syncs + 1);
+        state.start_over();
+        state.syncs += 1;
     }
 
     /// The sync is over.
@@ -84,9 +97,9 @@ impl Stores {
     /// The file's length changes from here to [`Stores::resume`]: nothing is mapped.
     pub(crate) fn suspend(&self) {
         let mut state = self.0.borrow_mut();
+        state.start_over();
         // At once: the file may be cut.
         (state.window, state.suspended) = (None, state.suspended + 1);
-        (state.count, state.ready) = (0, 0..0);
         state.filled = 0;
     }
 
@@ -97,6 +110,14 @@ impl Stores {
 }
 
 impl State {
+    /// Nothing can be stored from here on, until it is asked for again; nobody else writes to the file.
+    fn start_over(&mut self) {
+        (self.count, self.ready) = (0, 0..0);
+        if let Some(ahead) = self.ahead.take() {
+            self.filled = self.filled.max(ahead.cancel());
+        }
+    }
+
     /// Unmapping pages one by one takes 0.2 ms a window: elsewhere.
     fn let_go(&mut self) {
         self.window.take().map(drop_elsewhere).unwrap_or_default();
@@ -105,11 +126,16 @@ impl State {
     fn write(&mut self, file: &File, offset: u64, data: &[u8], now: u64) -> bool {
         let Some(end) = offset.checked_add(data.len() as u64) else { return false };
         let follows = offset == self.next && now.saturating_sub(self.at_ms) <= PAUSE_MS;
-        if !follows {
-            (self.count, self.ready) = (0, 0..0);
+        let is_long = data.len() > WRITE_LEN_MAX;
+        let count = self.count;
+        if !follows || is_long {
+            self.start_over();
+        }
+        if follows {
+            self.count = count;
         }
         (self.next, self.at_ms, self.count) = (end, now, self.count.saturating_add(1));
-        if self.count <= COUNT_MIN || data.len() > WRITE_LEN_MAX || self.suspended + self.syncs > 0 {
+        if self.count <= COUNT_MIN || is_long || self.suspended + self.syncs > 0 {
             return false;
         }
         let is_ready = self.ready.start <= offset
@@ -118,44 +144,177 @@ impl State {
         if !is_ready && !self.make_ready(file, offset, end, now) {
             return false;
         }
-        self.window.as_ref().is_some_and(|window| window.store(offset, data))
+        self.window.as_mut().is_some_and(|window| window.store(offset, data))
     }
 
-    /// Has the page of `offset` and those behind it made ready, as far as the file reaches.
+    /// Has the page of `offset` and those behind it made ready, as far as the file reaches, and asks for the next.
     fn make_ready(&mut self, file: &File, offset: u64, end: u64, now: u64) -> bool {
+        self.ready = 0..0;
+        let ahead = self.ahead.take();
+        if !ahead.is_some_and(|ahead| self.take_over(ahead, offset, end, now))
+            && !self.make_ready_here(file, offset, end, now)
+        {
+            return false;
+        }
+        self.ask_ahead(file, now);
+        true
+    }
+
+    /// Waits for what was asked for ahead, or does it, if it is what is wanted and still good.
+    fn take_over(&mut self, ahead: Ahead, offset: u64, end: u64, now: u64) -> bool {
+        let holds = ahead.ready.start <= offset && end <= ahead.ready.end;
+        if !holds || now.saturating_sub(ahead.asked_ms) > FRESH_MS {
+            self.filled = self.filled.max(ahead.cancel());
+            return false;
+        }
+        if !ahead.wait() {
+            return false;
+        }
+        self.filled = self.filled.max(ahead.fill_end);
+        (self.ready, self.ready_ms) = (ahead.ready, ahead.asked_ms);
+        self.go_over(ahead.window);
+        true
+    }
+
+    fn make_ready_here(&mut self, file: &File, offset: u64, end: u64, now: u64) -> bool {
         let from = offset & !(PAGE_LEN - 1);
-        let file_len = file.metadata().map_or(0, |meta| meta.len());
-        let to = (from + READY_LEN).min(file_len & !(PAGE_LEN - 1));
+        let fill = self.filled.max(offset.next_multiple_of(PAGE_LEN));
+        let to = (from + READY_LEN).min(pages_end(file));
         if to < end {
             return false;
         }
-        self.ready = 0..0;
-        let fill = self.filled.max(offset.next_multiple_of(PAGE_LEN));
-        if let Some(len @ 1..) = to.checked_sub(fill) {
-            let zeros = ZEROS.get(..len as usize).unwrap_or_default();
-            // A full disk: the write itself will say so.
-            if sys::write(file, fill, zeros).ok() != Some(zeros.len()) {
-                self.refused = true;
-                return false;
-            }
-            self.filled = to;
-        }
-        if self.window.as_ref().is_none_or(|window| !window.holds(from, to)) {
-            self.let_go();
-            self.window = Window::new(file, from, WINDOW_LEN);
-        }
-        if !self.window.as_ref().is_some_and(|window| window.make_ready(from, to)) {
+        let request = self.request(file, from..to, fill);
+        // A full disk: the write itself will say so.
+        let Some((window, request)) = request.filter(|(_, request)| request.carry_out(file)) else {
             self.refused = true;
             self.let_go();
             return false;
-        }
-        (self.ready, self.ready_ms) = (from..to, now);
+        };
+        self.filled = self.filled.max(request.fill.end);
+        (self.ready, self.ready_ms) = (request.ready, now);
+        self.go_over(window);
         true
+    }
+
+    /// Has another thread make ready what comes behind this.
+    fn ask_ahead(&mut self, file: &File, now: u64) {
+        let end = self.ready.end;
+        let to = (end + AHEAD_LEN).min(pages_end(file));
+        // A write that begins in the one and ends in the other lies in the other.
+        let from = end.saturating_sub(WRITE_LEN_MAX as u64);
+        if to > end
+            && let Some((window, request)) = self.request(file, from..to, self.filled.max(end))
+            && let Ok(file) = file.try_clone()
+        {
+            self.ahead = Some(Ahead::ask(window, request, file, now));
+        }
+    }
+
+    /// To make `ready` ready, with zeros from `fill` on; and the window for it, if it is not the one that there is.
+    fn request(&self, file: &File, ready: Range<u64>, fill: u64) -> Option<(Option<Window>, Request)> {
+        let here = self.window.as_ref().map(Window::pages);
+        let here = here.filter(|pages| pages.hold(ready.start, ready.end)).cloned();
+        let (window, pages) = match here {
+            Some(pages) => (None, pages),
+            None => {
+                let window = Window::new(file, ready.start, WINDOW_LEN)?;
+                let pages = window.pages().clone();
+                (Some(window), pages)
+            }
+        };
+        Some((window, Request { pages, fill: fill.min(ready.end)..ready.end, ready }))
+    }
+
+    /// Stores go into this window from now on, if there is one.
+    fn go_over(&mut self, window: Option<Window>) {
+        if window.is_some() {
+            self.let_go();
+            self.window = window;
+        }
+    }
+}
+
+/// Where the last whole page of a file ends.
+fn pages_end(file: &File) -> u64 {
+    file.metadata().map_or(0, |meta| meta.len()) & !(PAGE_LEN - 1)
+}
+
+/// Pages to be made ready, and which of them get zeros before.
+#[derive(Debug)]
+struct Request {
+    pages: Arc<Pages>,
+    ready: Range<u64>,
+    fill: Range<u64>,
+}
+
+impl Request {
+    fn carry_out(&self, file: &File) -> bool {
+        let zeros = ZEROS.get(..(self.fill.end - self.fill.start) as usize).unwrap_or_default();
+        let is_filled =
+            zeros.is_empty() || sys::write(file, self.fill.start, zeros).ok() == Some(zeros.len());
+        is_filled && self.pages.make_ready(self.ready.start, self.ready.end)
+    }
+}
+
+/// A request that another thread has, or this one if that has not come to it.
+#[derive(Debug)]
+struct Ahead {
+    /// Where these pages are mapped, if not in the window that there is.
+    window: Option<Window>,
+    ready: Range<u64>,
+    fill_end: u64,
+    asked_ms: u64,
+    work: Arc<Mutex<Work>>,
+}
+
+/// Whoever locks it first does it.
+#[derive(Debug)]
+enum Work {
+    Waiting(Request, File),
+    Over { is_done: bool },
+}
+
+impl Ahead {
+    fn ask(window: Option<Window>, request: Request, file: File, now: u64) -> Self {
+        let (ready, fill_end) = (request.ready.clone(), request.fill.end);
+        let work = Arc::new(Mutex::new(Work::Waiting(request, file)));
+        let asked = work.clone();
+        ASKER.run(move || _ = Work::carry_out(&asked));
+        Self { window, ready, fill_end, asked_ms: now, work }
+    }
+
+    /// Waits until it is done, which takes some 60 us if it was begun, or does it. `false`: the system refused.
+    fn wait(&self) -> bool {
+        Work::carry_out(&self.work)
+    }
+
+    /// It is not to be done any more; waits if it was begun. How far it has filled the file, 0 if it has not.
+    fn cancel(self) -> u64 {
+        let over = Work::Over { is_done: false };
+        match std::mem::replace(&mut *Work::lock(&self.work), over) {
+            Work::Over { is_done: true } => self.fill_end,
+            _ => 0,
+        }
+    }
+}
+
+impl Work {
+    fn lock(work: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn carry_out(work: &Mutex<Self>) -> bool {
+        let mut work = Self::lock(work);
+        if let Self::Waiting(request, file) = &*work {
+            *work = Self::Over { is_done: request.carry_out(file) };
+        }
+        matches!(*work, Self::Over { is_done: true })
     }
 }
 
 impl Drop for State {
     fn drop(&mut self) {
+        self.start_over();
         self.let_go();
     }
 }
@@ -163,7 +322,7 @@ impl Drop for State {
 /// Whether this system stores into files like this one, which is a page long or longer; its first page is made ready.
 #[cfg(test)]
 pub(crate) fn is_supported(file: &File) -> bool {
-    Window::new(file, 0, PAGE_LEN).is_some_and(|window| window.make_ready(0, PAGE_LEN))
+    Window::new(file, 0, PAGE_LEN).is_some_and(|window| window.pages().make_ready(0, PAGE_LEN))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -187,6 +346,11 @@ mod tests {
     fn write(file: &File, state: &mut State, offset: u64, len: usize, now: u64) -> bool {
         let data: Vec<u8> = (0..len as u64).map(|at| ((offset + at) % 251) as u8).collect();
         let stored = state.write(file, offset, &data, now);
+        let ahead = state.ahead.as_ref().map(|ahead| ahead.ready.start + WRITE_LEN_MAX as u64);
+        assert!(
+            if stored { ahead.is_none_or(|from| offset + len as u64 <= from) } else { ahead.is_none() },
+            "{offset}: {state:?}"
+        );
         if !stored {
             file.write_all_at(&data, offset).expect("the system does it");
         }
@@ -271,6 +435,78 @@ mod tests {
         file.set_len(1 << 20).expect("the system does it");
         assert!(write(&file, &mut stores.0.borrow_mut(), 20_000, 100, 1));
         check(&file, 20_100);
+    }
+
+    #[test]
+    fn zeros_that_another_thread_writes_are_never_over_what_was_written() {
+        let mut state = 11_u64;
+        // Knuth's multiplier; the upper half is random enough.
+        let mut below = |end: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 32) % end
+        };
+        for _ in 0..12 {
+            let Some((file, of_file)) = file_of(1 << 20) else { return };
+            let stores = Stores(RefCell::new(of_file));
+            let (mut offset, mut now, mut stored) = (0, 0, 0);
+            while offset < 3 << 20 {
+                match below(400) {
+                    0 => now += PAUSE_MS + 1,
+                    1 => now += FRESH_MS / 3,
+                    2 => {
+                        stores.syncing();
+                        file.sync_data().expect("the system does it");
+                        stores.synced();
+                    }
+                    3 => {
+                        stores.suspend();
+                        file.set_len(offset).expect("the system does it");
+                        stores.resume();
+                    }
+                    // The log has its file made longer before it writes so far, mostly.
+                    4..40 => {
+                        let len = file.metadata().expect("the system does it").len();
+                        file.set_len(len.max(offset + (1 << 20))).expect("the system does it");
+                    }
+                    _ => {}
+                }
+                let long = if below(100) == 0 { 300_000 } else { 4_000 };
+                let len = 1 + below(long) as usize;
+                stored += u32::from(write(&file, &mut stores.0.borrow_mut(), offset, len, now));
+                offset += len as u64;
+            }
+            assert!(stored > 100, "{stored}");
+            drop(stores);
+            check(&file, offset);
+        }
+    }
+
+    #[test]
+    fn what_is_not_begun_is_done_here_or_not_at_all() {
+        let Some((file, _)) = file_of(1 << 20) else { return };
+        let window = Window::new(&file, 0, WINDOW_LEN).expect("supported");
+        let ahead = |fill| {
+            let request = Request { pages: window.pages().clone(), ready: 0..READY_LEN, fill };
+            let work = Work::Waiting(request, file.try_clone().expect("the system does it"));
+            Ahead {
+                window: None,
+                ready: 0..READY_LEN,
+                fill_end: READY_LEN,
+                asked_ms: 0,
+                work: Arc::new(Mutex::new(work)),
+            }
+        };
+        file.write_all_at(&[1; 100], 0).expect("the system does it");
+        let cancelled = ahead(0..READY_LEN);
+        let work = cancelled.work.clone();
+        assert_eq!(cancelled.cancel(), 0);
+        assert!(!Work::carry_out(&work));
+        let mut bytes = [0; 100];
+        file.read_exact_at(&mut bytes, 0).expect("the system does it");
+        assert_eq!(bytes, [1; 100], "cancelled, and done");
+        let done = ahead(PAGE_LEN..READY_LEN);
+        assert!(done.wait() && done.wait());
+        assert_eq!(done.cancel(), READY_LEN);
     }
 
     #[test]

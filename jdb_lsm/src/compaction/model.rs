@@ -7,13 +7,14 @@ use crate::{
     Tree, Version, pick, waiting, write_table,
 };
 use jdb_base::{Kind, SeqNo, ValuePtr};
-use jdb_io::Disk;
 use jdb_io::sim::{At, Fault, FaultKind, OpKind, Repeat, SimDisk};
+use jdb_io::{BlockCache, Disk};
 use jdb_mem::Memtable;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::task::Poll;
 
 /// Why a run failed.
 type Outcome<T = ()> = Result<T, String>;
@@ -37,6 +38,8 @@ pub(super) struct World {
     /// Bytes that level 1 may hold.
     base_len: u64,
     tree: Tree,
+    /// Of every other table.
+    cache: Rc<BlockCache>,
     /// Every version of every key, from old to new.
     history: BTreeMap<Vec<u8>, Versions>,
     /// Every drop there was, by namespace.
@@ -65,6 +68,8 @@ pub(super) struct Counts {
     pub(super) rewrites: u64,
     pub(super) failed: u64,
     pub(super) read_errors: u64,
+    /// Reads answered from blocks in memory.
+    pub(super) ready: u64,
     pub(super) deepest: usize,
     pub(super) drops_left: u64,
     pub(super) tombstones_dropped: u64,
@@ -135,6 +140,7 @@ impl World {
             letters: b'a'..=b'c' + (seed % 12) as u8,
             base_len: [100, 300, 600][seed as usize % 3],
             tree,
+            cache: Rc::new(BlockCache::new(1 << 20)),
             history: BTreeMap::new(),
             dropped: Vec::new(),
             drop_map: Vec::new(),
@@ -270,13 +276,9 @@ impl World {
     }
 
     fn table(&self, meta: TableMeta) -> Rc<Table> {
-        Rc::new(Table::new(
-            &self.disk,
-            path_of(&self.dir, meta.number),
-            meta,
-            None,
-            &crate::testing::handles(),
-        ))
+        let (path, cache) = (path_of(&self.dir, meta.number), meta.number.is_multiple_of(2));
+        let cache = cache.then(|| self.cache.clone());
+        Rc::new(Table::new(&self.disk, path, meta, cache, &crate::testing::handles()))
     }
 
     /// Drops that every table and memtable has behind it leave the map.
@@ -435,8 +437,15 @@ impl World {
                 let want = versions.iter().rev().find(sees).filter(|v| v.1 != Kind::Tombstone);
                 let want = want.map(|v| (v.0, payload(v)));
                 let faulty = self.maybe_fault();
+                let ready = read.version.get_ready(&key, seq, &hidden);
                 let found = read.version.get(&key, seq, &hidden).await;
                 self.clear_faults();
+                if let (Ok(Poll::Ready(ready)), Ok(found)) = (&ready, &found) {
+                    same("get_ready", &key, read.seq, ready, found)?;
+                    let in_tables =
+                        read.version.memtables.iter().all(|memtable| memtable.get(&key, seq).is_none());
+                    self.counts.ready += u64::from(in_tables && found.is_some());
+                }
                 match found {
                     Err(_) if faulty => self.counts.read_errors += 1,
                     found => {

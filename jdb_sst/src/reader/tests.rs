@@ -102,6 +102,39 @@ fn cached_blocks_are_read_once() {
 }
 
 #[test]
+fn what_is_in_memory_is_found_without_reading_and_as_by_reading() {
+    on_disk(async |disk, path| {
+        let rows = random_rows(&mut Rng(5), 3000);
+        write(&disk, &path, &rows, WriterOptions::default()).await;
+        let cache = Rc::new(BlockCache::new(8 << 20));
+        let open =
+            async |cache| SstReader::open(disk.open(&path, Mode::Read).await.unwrap(), cache).await.unwrap();
+        let (reader, uncached) = (open(Some((cache.clone(), cache.next_file_id()))).await, open(None).await);
+        let (mut rng, mut pending, mut absent) = (Rng(6), 0, 0);
+        for _ in 0..5000 {
+            let row = &rows[rng.below(rows.len())];
+            let mut key = row.key.clone();
+            if rng.below(3) == 0 {
+                key.push(0);
+            }
+            let seq = SeqNo::new(row.seq.get().saturating_sub(rng.below(3) as u64));
+            let before = disk.counters().reads;
+            let ready = reader.get_ready(&key, seq).unwrap();
+            assert_eq!(uncached.get_ready(&key, seq).unwrap(), Poll::Pending);
+            assert_eq!(disk.counters().reads, before);
+            let got = reader.get(&key, seq).await.unwrap();
+            absent += u32::from(got.is_none());
+            match ready {
+                Poll::Ready(ready) => assert_eq!(ready, got),
+                Poll::Pending => pending += 1,
+            }
+            assert_eq!(reader.get_ready(&key, seq).unwrap(), Poll::Ready(got), "it was read");
+        }
+        assert!((1..1000).contains(&pending) && (500..4500).contains(&absent), "{pending}, {absent}");
+    });
+}
+
+#[test]
 fn absent_keys_cost_the_filter_and_no_data_block() {
     on_disk(async |disk, path| {
         let rows: Vec<Row> = (0..10_000u32).map(|i| Row::new(&(2 * i).to_be_bytes(), 3, &[1; 12])).collect();

@@ -1,0 +1,44 @@
+//! Threads of the process for small things that need nothing of the engine and take long.
+
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// A thread that does one thing after the other, started for the first. It lives as long as the process.
+#[derive(Debug)]
+pub(super) struct Elsewhere {
+    name: &'static str,
+    /// `None` inside when the system had no thread to give.
+    sender: OnceLock<Option<Sender<Work>>>,
+}
+
+impl Elsewhere {
+    pub(super) const fn new(name: &'static str) -> Self {
+        Self { name, sender: OnceLock::new() }
+    }
+
+    /// Does it there; here, if there is no such thread.
+    pub(super) fn run(&self, work: impl FnOnce() + Send + 'static) {
+        let sender = self.sender.get_or_init(|| {
+            let (sender, works) = channel::<Work>();
+            let thread = std::thread::Builder::new().name(self.name.to_owned());
+            thread.spawn(move || works.into_iter().for_each(|work| work())).is_ok().then_some(sender)
+        });
+        let work: Work = Box::new(work);
+        let Some(sender) = sender else { return work() };
+        // What cannot be sent comes back in the error.
+        if let Err(back) = sender.send(work) {
+            back.0();
+        }
+    }
+
+    /// As [`Elsewhere::run`] if the thread was started; `false`, and it is not done, if not.
+    pub(super) fn run_if_started(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        let is_started = matches!(self.sender.get(), Some(Some(_)));
+        if is_started {
+            self.run(work);
+        }
+        is_started
+    }
+}
