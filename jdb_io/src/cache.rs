@@ -131,13 +131,13 @@ impl BlockCache {
         self.capacity_len
     }
 
-    /// How often a block was found. A look-up of a key that has to read looks for its blocks twice.
+    /// How often a block was found.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.hits.get()
     }
 
-    /// How often a block was not found; counted like [`BlockCache::hits`].
+    /// How often a block was not found.
     #[must_use]
     pub fn misses(&self) -> u64 {
         self.misses.get()

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_mem::Memtable;
 use jdb_sst::Entry;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// Memtables and levels at one moment; never changed, only replaced. (The first memtable still takes entries; a read
 /// does not see those above its own sequence.)
@@ -64,26 +64,6 @@ impl Version {
             }
         }
         self.get_in_tables(key, seq, hidden).await
-    }
-
-    /// As [`Version::get`], of what is in memory; pending when something has to be read. Cost: no I/O.
-    ///
-    /// # Errors
-    /// As [`Version::get`].
-    #[inline]
-    pub fn get_ready(&self, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Poll<Option<Found>>> {
-        for memtable in &self.memtables {
-            if let Some(found) = get_in_memtable(memtable, key, seq, hidden)? {
-                return Ok(Poll::Ready(Some(found)));
-            }
-        }
-        for table in self.tables_with(key, seq) {
-            match get_in_table_ready(table, key, seq, hidden)? {
-                Poll::Ready(None) => {}
-                found => return Ok(found),
-            }
-        }
-        Ok(Poll::Ready(None))
     }
 
     /// The tables that cover a key and have entries at or below `seq`, from new to old.
@@ -175,32 +155,20 @@ pub(crate) async fn get_in_table(
     seq: SeqNo,
     hidden: &Hidden,
 ) -> Result<Option<Found>> {
-    let reader = table.reader().await?;
-    let mut seq = seq;
-    while let Some(entry) = reader.get(key, seq).await? {
-        match hidden.skip(entry.seq) {
-            None => return found_in(table, entry).map(Some),
-            Some(SeqNo::ZERO) => break,
-            Some(older) => seq = older,
-        }
-    }
-    Ok(None)
-}
-
-/// As [`get_in_table`], of what is in memory; pending when something has to be read.
-#[inline]
-fn get_in_table_ready(table: &Table, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Poll<Option<Found>>> {
-    let Some(reader) = table.ready() else { return Ok(Poll::Pending) };
+    let reader = match table.ready() {
+        Some(reader) => reader,
+        None => table.reader().await?,
+    };
     let mut seq = seq;
     loop {
-        let entry = match reader.get_ready(key, seq)? {
-            Poll::Ready(Some(entry)) => entry,
-            Poll::Ready(None) => return Ok(Poll::Ready(None)),
-            Poll::Pending => return Ok(Poll::Pending),
+        let found = match reader.get_ready(key, seq)? {
+            ControlFlow::Break(found) => found,
+            ControlFlow::Continue(stopped) => reader.get_from(key, seq, stopped).await?,
         };
+        let Some(entry) = found else { return Ok(None) };
         match hidden.skip(entry.seq) {
-            None => return found_in(table, entry).map(|found| Poll::Ready(Some(found))),
-            Some(SeqNo::ZERO) => return Ok(Poll::Ready(None)),
+            None => return found_in(table, entry).map(Some),
+            Some(SeqNo::ZERO) => return Ok(None),
             Some(older) => seq = older,
         }
     }

@@ -60,12 +60,8 @@ impl Shard {
             return Ok(None);
         }
         let key = key::sought(ns, key);
-        let found = match find_ready(&view, &key)? {
-            Poll::Ready(found) => found,
-            Poll::Pending => find_in(&view, &key).await?,
-        };
         // The view is held until the value is read: what it leads to stays where it is.
-        match found {
+        match find_in(&view, &key).await? {
             None => Ok(None),
             Some(found) => self.value_of(found, &key).await,
         }
@@ -149,12 +145,6 @@ impl Shard {
         }
         views
     }
-}
-
-/// As [`find_in`], of what is in memory; pending when something has to be read.
-#[inline]
-fn find_ready(view: &View, key: &[u8]) -> Result<Poll<Option<Found>>> {
-    Ok(view.version.get_ready(key, view.seq, &view.hidden)?)
 }
 
 /// The newest entry of an engine key that a view sees.

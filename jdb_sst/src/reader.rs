@@ -16,9 +16,9 @@ use jdb_base::SeqNo;
 use jdb_base::checksum::Seed;
 use jdb_io::{BlockCache, File};
 use std::cell::OnceCell;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// An open table.
 ///
@@ -41,10 +41,12 @@ pub struct SstReader {
     top: OnceCell<Top>,
 }
 
-/// What a filter says, with the index partition behind it when it was read along.
-enum Asked {
-    Absent,
-    Maybe(Option<Bytes>),
+/// Where a look-up stopped because a block has to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopped {
+    want: Want,
+    /// The filter before it has to be read too, to be asked for this hash.
+    filter: Option<(Handle, u64)>,
 }
 
 impl SstReader {
@@ -100,51 +102,78 @@ impl SstReader {
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Unsupported`], [`Error::Io`].
     pub async fn get(&self, key: &[u8], seq: SeqNo) -> Result<Option<Entry>> {
-        let (lookup, mut want) = self.begin(key, seq)?;
-        while let Some(next) = want {
-            let mut read_along = None;
-            if let (Some(salt), Some(filter)) = (self.salt, next.filter()) {
-                match self.ask(next, filter, filter_hash(key, salt)).await? {
-                    Asked::Absent => return Ok(None),
-                    Asked::Maybe(bytes) => read_along = bytes,
-                }
-            }
-            let bytes = match read_along.or_else(|| self.ready(next)) {
-                Some(bytes) => bytes,
-                None => self.fetch(next).await?,
-            };
-            match lookup.look(next, &bytes).map_err(|damage| damage.of(self.path()))? {
-                Found::Below(below) => want = Some(below),
-                Found::Answer(entry) => return Ok(entry),
-            }
+        match self.get_ready(key, seq)? {
+            ControlFlow::Break(found) => Ok(found),
+            ControlFlow::Continue(stopped) => self.get_from(key, seq, stopped).await,
         }
-        Ok(None)
     }
 
-    /// As [`SstReader::get`], of what is in memory; pending when a block has to be read. Cost: no I/O, no allocation.
+    /// Begins [`SstReader::get`] with what is in memory: the answer, or where a block has to be read. Cost: no I/O, no allocation.
     ///
     /// # Errors
     /// As [`SstReader::get`].
     #[inline]
-    pub fn get_ready(&self, key: &[u8], seq: SeqNo) -> Result<Poll<Option<Entry>>> {
-        let (lookup, mut want) = self.begin(key, seq)?;
-        while let Some(next) = want {
-            if let (Some(salt), Some(filter)) = (self.salt, next.filter()) {
-                match self.ask_ready(filter, filter_hash(key, salt)).transpose()? {
-                    Some(true) => {}
-                    Some(false) => return Ok(Poll::Ready(None)),
-                    None => return Ok(Poll::Pending),
-                }
-            }
-            let Some(looked) = self.look_ready(next, |bytes| lookup.look(next, bytes)) else {
-                return Ok(Poll::Pending);
+    pub fn get_ready(&self, key: &[u8], seq: SeqNo) -> Result<ControlFlow<Option<Entry>, Stopped>> {
+        let (lookup, want) = self.begin(key, seq)?;
+        match want {
+            Some(want) => self.go_on(key, &lookup, want),
+            None => Ok(ControlFlow::Break(None)),
+        }
+    }
+
+    /// Goes on with [`SstReader::get`] from where [`SstReader::get_ready`] stopped, for the same key and sequence.
+    ///
+    /// # Errors
+    /// As [`SstReader::get`].
+    pub async fn get_from(&self, key: &[u8], seq: SeqNo, stopped: Stopped) -> Result<Option<Entry>> {
+        let (lookup, _) = Lookup::new(&self.footer, self.limit, key, seq);
+        let mut stopped = stopped;
+        loop {
+            let Stopped { want, filter } = stopped;
+            let bytes = match filter {
+                None => self.fetch(want).await?,
+                Some((filter, hash)) => match self.read_and_ask(want, filter, hash).await? {
+                    None => return Ok(None),
+                    Some(index) => index,
+                },
             };
-            match looked.map_err(|damage| damage.of(self.path()))? {
-                Found::Below(below) => want = Some(below),
-                Found::Answer(entry) => return Ok(Poll::Ready(entry)),
+            let below = match lookup.look(want, &bytes).map_err(|damage| damage.of(self.path()))? {
+                Found::Answer(entry) => return Ok(entry),
+                Found::Below(below) => below,
+            };
+            match self.go_on(key, &lookup, below)? {
+                ControlFlow::Break(found) => return Ok(found),
+                ControlFlow::Continue(next) => stopped = next,
             }
         }
-        Ok(Poll::Ready(None))
+    }
+
+    /// Looks for `key` from a wanted block on, in memory.
+    #[inline]
+    fn go_on(
+        &self,
+        key: &[u8],
+        lookup: &Lookup<'_>,
+        want: Want,
+    ) -> Result<ControlFlow<Option<Entry>, Stopped>> {
+        let mut want = want;
+        loop {
+            if let (Some(salt), Some(filter)) = (self.salt, want.filter()) {
+                let hash = filter_hash(key, salt);
+                match self.ask_ready(filter, hash).transpose()? {
+                    Some(true) => {}
+                    Some(false) => return Ok(ControlFlow::Break(None)),
+                    None => return Ok(ControlFlow::Continue(Stopped { want, filter: Some((filter, hash)) })),
+                }
+            }
+            let Some(looked) = self.look_ready(want, |bytes| lookup.look(want, bytes)) else {
+                return Ok(ControlFlow::Continue(Stopped { want, filter: None }));
+            };
+            match looked.map_err(|damage| damage.of(self.path()))? {
+                Found::Below(below) => want = below,
+                Found::Answer(entry) => return Ok(ControlFlow::Break(entry)),
+            }
+        }
     }
 
     /// Whether the table may hold `key`, by its index and filter alone; `false` is certain.
@@ -157,8 +186,11 @@ impl SstReader {
         let (lookup, mut want) = self.begin(key, SeqNo::MAX)?;
         while let Some(next) = want.filter(|next| next.level < usize::from(self.footer.height)) {
             if let (Some(salt), Some(filter)) = (self.salt, next.filter()) {
-                let asked = self.ask(next, filter, filter_hash(key, salt)).await?;
-                return Ok(matches!(asked, Asked::Maybe(_)));
+                let hash = filter_hash(key, salt);
+                return match self.ask_ready(filter, hash) {
+                    Some(maybe) => maybe,
+                    None => Ok(self.read_and_ask(next, filter, hash).await?.is_some()),
+                };
             }
             let bytes = self.load(next).await?;
             match lookup.look(next, &bytes).map_err(|damage| damage.of(self.path()))? {
@@ -269,15 +301,6 @@ impl SstReader {
         Ok(bytes)
     }
 
-    /// Asks the filter that lies before the wanted index partition.
-    #[inline]
-    async fn ask(&self, want: Want, filter: Handle, hash: u64) -> Result<Asked> {
-        match self.ask_ready(filter, hash) {
-            Some(maybe) => Ok(if maybe? { Asked::Maybe(None) } else { Asked::Absent }),
-            None => self.read_and_ask(want, filter, hash).await,
-        }
-    }
-
     /// Asks a filter that is in memory.
     #[inline]
     fn ask_ready(&self, filter: Handle, hash: u64) -> Option<Result<bool>> {
@@ -285,8 +308,8 @@ impl SstReader {
         cache.get_with(*file_id, filter.offset, |bytes| self.query(filter, bytes, hash))
     }
 
-    /// Reads a filter, and the index partition behind it in the same read.
-    async fn read_and_ask(&self, want: Want, filter: Handle, hash: u64) -> Result<Asked> {
+    /// Reads a filter, and the index partition behind it in the same read, which is given back; `None`: the key is absent.
+    async fn read_and_ask(&self, want: Want, filter: Handle, hash: u64) -> Result<Option<Bytes>> {
         let filter_len = filter.len as usize;
         let both = read(&self.file, filter.offset, filter_len + want.handle.len as usize).await?;
         let bytes = self.open_block(&both.slice(..filter_len), filter)?;
@@ -296,7 +319,7 @@ impl SstReader {
             self.keep(filter.offset, &Bytes::copy_from_slice(&bytes));
             self.keep(want.handle.offset, &Bytes::copy_from_slice(&index));
         }
-        Ok(if self.query(filter, &bytes, hash)? { Asked::Maybe(Some(index)) } else { Asked::Absent })
+        Ok(self.query(filter, &bytes, hash)?.then_some(index))
     }
 
     #[inline]

@@ -20,25 +20,35 @@ impl Elsewhere {
 
     /// Does it there; here, if there is no such thread.
     pub(super) fn run(&self, work: impl FnOnce() + Send + 'static) {
-        let sender = self.sender.get_or_init(|| {
-            let (sender, works) = channel::<Work>();
-            let thread = std::thread::Builder::new().name(self.name.to_owned());
-            thread.spawn(move || works.into_iter().for_each(|work| work())).is_ok().then_some(sender)
-        });
         let work: Work = Box::new(work);
-        let Some(sender) = sender else { return work() };
+        let Some(sender) = self.sender() else { return work() };
         // What cannot be sent comes back in the error.
         if let Err(back) = sender.send(work) {
             back.0();
         }
     }
 
-    /// As [`Elsewhere::run`] if the thread was started; `false`, and it is not done, if not.
-    pub(super) fn run_if_started(&self, work: impl FnOnce() + Send + 'static) -> bool {
-        let is_started = matches!(self.sender.get(), Some(Some(_)));
-        if is_started {
-            self.run(work);
+    /// Whether there is such a thread, or can be.
+    pub(super) fn is_there(&self) -> bool {
+        self.sender().is_some()
+    }
+
+    /// Waits until everything is done that was given to it before. Blocks.
+    pub(super) fn wait(&self) {
+        if let Some(Some(_)) = self.sender.get() {
+            let (sender, turn) = channel();
+            // Nobody may be waiting any more.
+            self.run(move || sender.send(()).unwrap_or_default());
+            turn.recv().unwrap_or_default();
         }
-        is_started
+    }
+
+    fn sender(&self) -> Option<&Sender<Work>> {
+        let sender = self.sender.get_or_init(|| {
+            let (sender, works) = channel::<Work>();
+            let thread = std::thread::Builder::new().name(self.name.to_owned());
+            thread.spawn(move || works.into_iter().for_each(|work| work())).is_ok().then_some(sender)
+        });
+        sender.as_ref()
     }
 }

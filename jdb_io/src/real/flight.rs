@@ -9,6 +9,7 @@
 //! - A lock that is let go while something is in flight is released when nothing is any more, or never.
 
 use crate::counters::Counters;
+use crate::real::window;
 use crate::real::worker::Report;
 use crate::task::Event;
 use compio::BufResult;
@@ -144,9 +145,10 @@ impl Drop for Flight {
     }
 }
 
-/// Not by closing alone: a process that another thread is just starting has a copy of the descriptor until it runs its
+/// Not before the last page is there that was asked for. Not by closing alone: a process that another thread is just starting has a copy of the descriptor until it runs its
 /// program, and would keep the lock so long.
 fn release(lock: File) {
+    window::wait_asked();
     drop(lock.unlock());
 }
 

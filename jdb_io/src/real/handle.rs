@@ -3,7 +3,6 @@
 use crate::real::elsewhere::Elsewhere;
 use std::fs::File;
 use std::ops::Deref;
-use std::sync::mpsc::channel;
 
 /// An open file. Closing the last descriptor of a file without a name frees its blocks, which takes 18 ms for 64 MiB
 /// (ext4): that is left to a thread which is started for the first such file. Others are closed in place.
@@ -52,11 +51,7 @@ static CLOSER: Elsewhere = Elsewhere::new("jdb-close");
 
 /// Waits until everything is gone that was let go on that thread before. Blocks.
 pub(super) fn wait_dropped() {
-    let (sender, turn) = channel();
-    // Nobody may be waiting any more.
-    if CLOSER.run_if_started(move || sender.send(()).unwrap_or_default()) {
-        turn.recv().unwrap_or_default();
-    }
+    CLOSER.wait();
 }
 
 /// Lets something go on a thread of its own, which is started for the first such thing.

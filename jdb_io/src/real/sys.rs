@@ -380,6 +380,12 @@ pub(crate) fn write(file: &File, offset: u64, data: &[u8]) -> io::Result<usize> 
     std::os::unix::fs::FileExt::write_at(file, data, offset)
 }
 
+/// Only where files can be mapped to be written does anybody ask for this.
+#[cfg(not(unix))]
+pub(crate) fn write(_: &File, _: u64, _: &[u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Opens a regular file; neither a symbolic link in the last place nor anything else is opened.
 pub(crate) fn open(path: &Path, mode: Mode) -> io::Result<File> {
     let mut options = OpenOptions::new();

@@ -1,15 +1,16 @@
 //! Small writes one behind the other, stored into a mapping of the file: no system call a write.
 //!
 //! A store into a page that the kernel wants to be asked about first is a fault, and a signal instead of an error (SIGBUS) when the file
-//! system then refuses: it is full, or has shut down. So pages are asked for before (`MADV_POPULATE_WRITE`, Linux 5.14), 128 KiB at a
+//! system then refuses: it is full, or has shut down. So pages are asked for before (`MADV_POPULATE_WRITE`, Linux 5.14), 32 to 256 KiB at a
 //! time, which gives an error like any system call; then the bytes are written by one that says why. A page of which that is done
 //! stays writable until the kernel has written it out, so that it is asked for again after [`FRESH_MS`] and after a sync, while which nothing is
 //! stored. Before that
 //! zeros are written to those that were never written to: the kernel then takes memory for many at once, where the request alone makes
-//! it look for each on the disk (0.5 instead of 1.6 us a KiB). The next 128 KiB are asked for by another thread while these are stored into.
+//! it look for each on the disk (0.5 instead of 1.6 us a KiB). A writer who has
+//! used up 32 KiB has the next asked for by another thread, while it stores into what is there.
 //!
 //! ```text
-//! 16 writes of at most 16 KiB, each where the one before ended and soon after it -> window mapped, 128 KiB of it asked for
+//! 16 writes of at most 16 KiB, each where the one before ended and soon after it -> window mapped, 32 KiB of it asked for
 //!   from there on, inside the file's length                                      -> stored
 //!   anything else                                                                 -> system call
 //! ```
@@ -38,7 +39,8 @@ const WRITE_LEN_MAX: usize = 16 << 10;
 const PAUSE_MS: u64 = 50;
 /// How long it is believed that a page can be stored into.
 const FRESH_MS: u64 = 100;
-/// Bytes asked for at a time, about 60 us of work.
+/// Bytes asked for at first, and again by who has used them up, which is about 60 us of work.
+const FIRST_LEN: u64 = 32 << 10;
 const READY_LEN: u64 = 128 << 10;
 /// Bytes asked for ahead at a time.
 const AHEAD_LEN: u64 = 256 << 10;
@@ -47,7 +49,12 @@ const WINDOW_LEN: u64 = 1 << 20;
 const PAGE_LEN: u64 = 4 << 10;
 static ZEROS: [u8; AHEAD_LEN as usize] = [0; AHEAD_LEN as usize];
 /// Asks for pages.
-static ASKER: Elsewhere = Elsewhere::new("jdb-pages");
+pub(super) static ASKER: Elsewhere = Elsewhere::new("jdb-pages");
+
+/// Waits until every page is there that another thread was asked for. Blocks.
+pub(super) fn wait_asked() {
+    ASKER.wait();
+}
 
 /// How writes to one file may do without system calls. Starts without a mapping.
 #[derive(Debug, Default)]
@@ -149,14 +156,19 @@ impl State {
 
     /// Has the page of `offset` and those behind it made ready, as far as the file reaches, and asks for the next.
     fn make_ready(&mut self, file: &File, offset: u64, end: u64, now: u64) -> bool {
-        self.ready = 0..0;
+        let ready = std::mem::replace(&mut self.ready, 0..0);
+        // A writer who takes longer for less will hardly need more soon, and what is made ready is written out.
+        let is_used_up = !ready.is_empty() && end > ready.end;
+        let len = if is_used_up { READY_LEN } else { FIRST_LEN };
         let ahead = self.ahead.take();
         if !ahead.is_some_and(|ahead| self.take_over(ahead, offset, end, now))
-            && !self.make_ready_here(file, offset, end, now)
+            && !self.make_ready_here(file, offset..end, len, now)
         {
             return false;
         }
-        self.ask_ahead(file, now);
+        if is_used_up {
+            self.ask_ahead(file, now);
+        }
         true
     }
 
@@ -168,6 +180,7 @@ impl State {
             return false;
         }
         if !ahead.wait() {
+            ahead.cancel();
             return false;
         }
         self.filled = self.filled.max(ahead.fill_end);
@@ -176,11 +189,11 @@ impl State {
         true
     }
 
-    fn make_ready_here(&mut self, file: &File, offset: u64, end: u64, now: u64) -> bool {
-        let from = offset & !(PAGE_LEN - 1);
-        let fill = self.filled.max(offset.next_multiple_of(PAGE_LEN));
-        let to = (from + READY_LEN).min(pages_end(file));
-        if to < end {
+    fn make_ready_here(&mut self, file: &File, wanted: Range<u64>, len: u64, now: u64) -> bool {
+        let from = wanted.start & !(PAGE_LEN - 1);
+        let fill = self.filled.max(wanted.start.next_multiple_of(PAGE_LEN));
+        let to = (from + len).min(pages_end(file));
+        if to < wanted.end {
             return false;
         }
         let request = self.request(file, from..to, fill);
@@ -203,6 +216,7 @@ impl State {
         // A write that begins in the one and ends in the other lies in the other.
         let from = end.saturating_sub(WRITE_LEN_MAX as u64);
         if to > end
+            && ASKER.is_there()
             && let Some((window, request)) = self.request(file, from..to, self.filled.max(end))
             && let Ok(file) = file.try_clone()
         {
@@ -291,10 +305,9 @@ impl Ahead {
     /// It is not to be done any more; waits if it was begun. How far it has filled the file, 0 if it has not.
     fn cancel(self) -> u64 {
         let over = Work::Over { is_done: false };
-        match std::mem::replace(&mut *Work::lock(&self.work), over) {
-            Work::Over { is_done: true } => self.fill_end,
-            _ => 0,
-        }
+        let work = std::mem::replace(&mut *Work::lock(&self.work), over);
+        self.window.map(drop_elsewhere).unwrap_or_default();
+        if let Work::Over { is_done: true } = work { self.fill_end } else { 0 }
     }
 }
 
@@ -435,6 +448,31 @@ mod tests {
         file.set_len(1 << 20).expect("the system does it");
         assert!(write(&file, &mut stores.0.borrow_mut(), 20_000, 100, 1));
         check(&file, 20_100);
+    }
+
+    #[test]
+    fn who_needs_little_is_given_little_and_who_has_used_it_up_is_given_more_ahead() {
+        let Some((file, mut state)) = file_of(2 << 20) else { return };
+        let (mut offset, mut now) = (0, 0);
+        let mut next = |state: &mut State, pause| {
+            now += pause;
+            offset += 1000;
+            (write(&file, state, offset - 1000, 1000, now), offset)
+        };
+        // A trickle: what was made ready is asked for again before it is used up.
+        while !next(&mut state, 0).0 {}
+        for _ in 0..10 {
+            (0..5).for_each(|_| _ = next(&mut state, PAUSE_MS));
+            assert!(state.ahead.is_none() && state.ready.end - state.ready.start == FIRST_LEN, "{state:?}");
+        }
+        let end = state.ready.end;
+        while next(&mut state, 0).1 <= end {}
+        assert_eq!(state.ready.end - state.ready.start, READY_LEN);
+        let ahead = state.ahead.as_ref().map(|ahead| (ahead.ready.start, ahead.ready.end));
+        let end = state.ready.end;
+        assert_eq!(ahead, Some((end - WRITE_LEN_MAX as u64, end + AHEAD_LEN)));
+        while next(&mut state, 0).1 <= end {}
+        assert_eq!(state.ready.end, end + AHEAD_LEN, "it is taken over");
     }
 
     #[test]

@@ -14,7 +14,6 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::task::Poll;
 
 /// Why a run failed.
 type Outcome<T = ()> = Result<T, String>;
@@ -68,8 +67,6 @@ pub(super) struct Counts {
     pub(super) rewrites: u64,
     pub(super) failed: u64,
     pub(super) read_errors: u64,
-    /// Reads answered from blocks in memory.
-    pub(super) ready: u64,
     pub(super) deepest: usize,
     pub(super) drops_left: u64,
     pub(super) tombstones_dropped: u64,
@@ -437,15 +434,8 @@ impl World {
                 let want = versions.iter().rev().find(sees).filter(|v| v.1 != Kind::Tombstone);
                 let want = want.map(|v| (v.0, payload(v)));
                 let faulty = self.maybe_fault();
-                let ready = read.version.get_ready(&key, seq, &hidden);
                 let found = read.version.get(&key, seq, &hidden).await;
                 self.clear_faults();
-                if let (Ok(Poll::Ready(ready)), Ok(found)) = (&ready, &found) {
-                    same("get_ready", &key, read.seq, ready, found)?;
-                    let in_tables =
-                        read.version.memtables.iter().all(|memtable| memtable.get(&key, seq).is_none());
-                    self.counts.ready += u64::from(in_tables && found.is_some());
-                }
                 match found {
                     Err(_) if faulty => self.counts.read_errors += 1,
                     found => {

@@ -29,7 +29,6 @@ fn every_read_point_reads_the_same_after_any_compactions() {
         total.rewrites += counts.rewrites;
         total.failed += counts.failed;
         total.read_errors += counts.read_errors;
-        total.ready += counts.ready;
         total.drops_left += counts.drops_left;
         total.tombstones_dropped += counts.tombstones_dropped;
         total.left_out += counts.left_out;
@@ -42,7 +41,6 @@ fn every_read_point_reads_the_same_after_any_compactions() {
         ("rewrites", total.rewrites, 1),
         ("failed", total.failed, 1),
         ("read errors", total.read_errors, 2),
-        ("reads from blocks in memory", total.ready, 100),
         ("drops left", total.drops_left, 2),
         ("tombstones dropped", total.tombstones_dropped, 1),
         ("left out by flushes", total.left_out, 10),

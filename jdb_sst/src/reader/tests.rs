@@ -120,15 +120,19 @@ fn what_is_in_memory_is_found_without_reading_and_as_by_reading() {
             let seq = SeqNo::new(row.seq.get().saturating_sub(rng.below(3) as u64));
             let before = disk.counters().reads;
             let ready = reader.get_ready(&key, seq).unwrap();
-            assert_eq!(uncached.get_ready(&key, seq).unwrap(), Poll::Pending);
+            assert!(uncached.get_ready(&key, seq).unwrap().is_continue());
             assert_eq!(disk.counters().reads, before);
             let got = reader.get(&key, seq).await.unwrap();
             absent += u32::from(got.is_none());
             match ready {
-                Poll::Ready(ready) => assert_eq!(ready, got),
-                Poll::Pending => pending += 1,
+                ControlFlow::Break(ready) => assert_eq!(ready, got),
+                ControlFlow::Continue(stopped) => {
+                    assert_eq!(reader.get_from(&key, seq, stopped).await.unwrap(), got);
+                    pending += 1;
+                }
             }
-            assert_eq!(reader.get_ready(&key, seq).unwrap(), Poll::Ready(got), "it was read");
+            let again = reader.get_ready(&key, seq).unwrap();
+            assert_eq!(again.break_value(), Some(got), "it was read");
         }
         assert!((1..1000).contains(&pending) && (500..4500).contains(&absent), "{pending}, {absent}");
     });

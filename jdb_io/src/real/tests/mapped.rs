@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::real::handle::drop_elsewhere;
+use crate::real::window::ASKER;
 use crate::real::window::is_supported;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -84,6 +85,23 @@ fn nothing_of_a_removed_file_is_mapped_any_more_when_that_is_over() {
         }
         assert!(!is_mapped());
         disk.map_reads(false);
+    });
+}
+
+#[test]
+fn the_lock_is_released_when_no_page_is_asked_for_any_more() {
+    on_each_driver(async |disk, dir| {
+        let path = dir.join("lock");
+        let lock = disk.lock(&path).await.unwrap();
+        let (go_on, told) = channel();
+        ASKER.run(move || told.recv().unwrap());
+        let other = std::thread::spawn(move || {
+            let file = std::fs::File::open(path).unwrap();
+            (0..1000).for_each(|_| assert!(file.try_lock().is_err(), "released"));
+            go_on.send(()).unwrap();
+        });
+        drop(lock);
+        other.join().unwrap();
     });
 }
 
