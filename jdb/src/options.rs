@@ -160,7 +160,6 @@ impl Options {
         }
         let disk = self.disk.unwrap_or_else(Disk::real);
         disk.map_reads(self.mapped_reads);
-
         disk.map_writes(self.mapped_writes);
         disk.hire(self.worker && std::thread::available_parallelism().is_ok_and(|count| count.get() > 1));
         let defaults = PickerOptions::default();

@@ -66,22 +66,15 @@ impl Version {
         self.get_in_tables(key, seq, hidden).await
     }
 
-    /// The tables that cover a key and have entries at or below `seq`, from new to old.
-    #[inline]
-    fn tables_with(&self, key: &[u8], seq: SeqNo) -> impl Iterator<Item = &Rc<Table>> {
-        let (newest, deeper) =
-            self.levels.split_first().map_or((&[][..], &[][..]), |(newest, deeper)| (newest, deeper));
-        let covering = newest.iter().filter(move |table| table.covers(key));
-        let deeper = deeper.iter().filter_map(move |tables| level::find(tables, key));
-        covering.chain(deeper).filter(move |table| table.meta().seq_min <= seq)
-    }
-
     /// As [`Version::get`], of what is in tables alone.
     ///
     /// # Errors
     /// As [`Version::get`].
     pub async fn get_in_tables(&self, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
-        for table in self.tables_with(key, seq) {
+        let Some((newest, deeper)) = self.levels.split_first() else { return Ok(None) };
+        let covering = newest.iter().filter(|table| table.covers(key));
+        let deeper = deeper.iter().filter_map(|tables| level::find(tables, key));
+        for table in covering.chain(deeper).filter(|table| table.meta().seq_min <= seq) {
             if let Some(found) = get_in_table(table, key, seq, hidden).await? {
                 return Ok(Some(found));
             }

@@ -232,9 +232,6 @@ impl Manager {
     /// # Errors
     /// What cannot be read or is damaged; never a wrong answer.
     pub async fn value_len(&self, ns: NsId, key: &[u8]) -> Result<Option<u64>> {
-        if key.len() > key::KEY_LEN_MAX {
-            return Ok(None);
-        }
         let shard = self.shard(ns);
         shard.len_in(shard.view_at(ns, shard.visible.get()), ns, key).await
     }

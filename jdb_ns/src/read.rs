@@ -78,6 +78,9 @@ impl Shard {
 
     /// The length in bytes of the value of `key`, which is not read.
     pub(crate) async fn len_in(&self, view: View, ns: NsId, key: &[u8]) -> Result<Option<u64>> {
+        if key.len() > key::KEY_LEN_MAX {
+            return Ok(None);
+        }
         let found = find_in(&view, &key::sought(ns, key)).await?;
         Ok(found.and_then(|found| match found.payload {
             Payload::Tombstone => None,
@@ -224,9 +227,6 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub async fn value_len(&self, key: &[u8]) -> Result<Option<u64>> {
-        if key.len() > key::KEY_LEN_MAX {
-            return Ok(None);
-        }
         self.point.shard().len_in(self.view(), self.point.ns(), key).await
     }
 

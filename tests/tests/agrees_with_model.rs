@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `model` | namespaces as maps, and a scan over a frozen one |
-//! | `run` | one run: options, operations and checks drawn from a seed |
+//! | `run` | one run: options, operations and checks drawn from a seed; its `writes`, its `reads`, what it `draw`s |
 //!
 //! A failure prints seed and step; [`one_seed`] runs a seed again.
 #![expect(

@@ -52,3 +52,26 @@ impl Elsewhere {
         sender.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn things_are_done_in_their_order_and_waited_for_and_here_when_the_thread_is_gone() {
+        static THREAD: Elsewhere = Elsewhere::new("jdb-test");
+        static DONE: Mutex<Vec<(u32, bool)>> = Mutex::new(Vec::new());
+        let here = std::thread::current().id();
+        let note = move |n| DONE.lock().unwrap().push((n, std::thread::current().id() == here));
+        THREAD.wait();
+        (0..100).for_each(|n| THREAD.run(move || note(n)));
+        THREAD.wait();
+        assert!(THREAD.is_there());
+        assert_eq!(*DONE.lock().unwrap(), (0..100).map(|n| (n, false)).collect::<Vec<_>>());
+        THREAD.run(|| panic!("a test's"));
+        THREAD.wait();
+        THREAD.run(move || note(100));
+        assert_eq!(DONE.lock().unwrap().last(), Some(&(100, true)));
+    }
+}

@@ -30,11 +30,12 @@ const WRITE_SLICE_LEN: usize = 256 << 10;
 pub(crate) struct RealFile {
     file: Rc<Handle>,
     path: PathBuf,
-    flight: Rc<Flight>,
     /// Of files that may be mapped to be read, and to be written.
     mapping: Option<Mapping>,
     stores: OnceCell<Stores>,
     maps: Maps,
+    /// Behind what is let go elsewhere, which the last one waits for.
+    flight: Rc<Flight>,
 }
 
 impl RealFile {

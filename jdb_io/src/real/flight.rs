@@ -7,10 +7,11 @@
 //! - An operation is counted from before its submission until its result has arrived. A task that the runtime drops
 //!   without a result (the runtime goes away) is never counted down: its operation may still be running.
 //! - A lock that is let go while something is in flight is released when nothing is any more, or never.
+//! - When it is gone, so are all mappings of its files: each file drops its own before its share of this.
 
 use crate::counters::Counters;
-use crate::real::window;
 use crate::real::worker::Report;
+use crate::real::{handle, window};
 use crate::task::Event;
 use compio::BufResult;
 use compio::buf::IntoInner;
@@ -142,11 +143,13 @@ impl Drop for Flight {
     /// other process takes the database over while the kernel may still be writing to it.
     fn drop(&mut self) {
         self.let_go.take().into_iter().for_each(std::mem::forget);
+        // The last file of the disk is gone, and so shall be what it had mapped: nothing holds its file system any more.
+        handle::wait_dropped();
     }
 }
 
-/// Not before the last page is there that was asked for. Not by closing alone: a process that another thread is just starting has a copy of the descriptor until it runs its
-/// program, and would keep the lock so long.
+/// Not before the last page is there that was asked for. And not by closing alone: a process that another thread is just starting
+/// has a copy of the descriptor until it runs its program, and would keep the lock so long.
 fn release(lock: File) {
     window::wait_asked();
     drop(lock.unlock());

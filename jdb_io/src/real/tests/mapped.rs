@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::real::handle::drop_elsewhere;
-use crate::real::window::ASKER;
-use crate::real::window::is_supported;
+use crate::real::window::{ASKER, is_supported};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, channel};
@@ -89,6 +88,33 @@ fn nothing_of_a_removed_file_is_mapped_any_more_when_that_is_over() {
 }
 
 #[test]
+fn nothing_of_a_disk_is_mapped_any_more_when_its_last_file_is_gone() {
+    on_each_driver(async |_, dir| {
+        let (disk, path) = (Disk::real(), dir.join("f"));
+        disk.map_reads(true);
+        let file = file_with(&disk, &path, &bytes(1 << 20, 0)).await;
+        for _ in 0..READS {
+            file.read_at(0, 100).await.unwrap();
+        }
+        let is_mapped =
+            move || std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap());
+        assert!(is_mapped());
+        // Its mapping has to wait.
+        let (go_on, told) = channel();
+        drop_elsewhere(Slow(told));
+        let still_mapped = is_mapped.clone();
+        let other = std::thread::spawn(move || {
+            (0..100).for_each(|_| assert!(still_mapped()));
+            go_on.send(()).unwrap();
+        });
+        drop(disk);
+        drop(file);
+        assert!(!is_mapped());
+        other.join().unwrap();
+    });
+}
+
+#[test]
 fn the_lock_is_released_when_no_page_is_asked_for_any_more() {
     on_each_driver(async |disk, dir| {
         let path = dir.join("lock");
@@ -103,6 +129,10 @@ fn the_lock_is_released_when_no_page_is_asked_for_any_more() {
         drop(lock);
         other.join().unwrap();
     });
+}
+
+fn may_be_stored_into(path: &Path) -> bool {
+    is_supported(&std::fs::File::options().read(true).write(true).open(path).unwrap())
 }
 
 #[test]
@@ -137,7 +167,7 @@ fn small_writes_in_a_row_are_stored_and_everybody_reads_them() {
         }
         let counters = disk.counters();
         assert_eq!(counters.write_len, data.len() as u64);
-        let may = is_supported(&std::fs::File::options().read(true).write(true).open(&path).unwrap());
+        let may = may_be_stored_into(&path);
         assert!(!may || counters.writes_mapped > counters.writes / 2, "{counters:?}");
         file.set_len(data.len() as u64 - 5000).await.unwrap();
         drop(file);
@@ -179,7 +209,7 @@ fn child_that_stores_and_is_killed() {
         for (part, piece) in data.chunks(1000).enumerate() {
             file.write_at(part as u64 * 1000, piece.to_vec()).await.0.unwrap();
         }
-        let may = is_supported(&std::fs::File::options().read(true).write(true).open(&path).unwrap());
+        let may = may_be_stored_into(&path);
         assert!(!may || disk.counters().writes_mapped > 300);
         // SIGKILL leaves no time for anything.
         Command::new("kill").args(["-9", &std::process::id().to_string()]).status().unwrap();
