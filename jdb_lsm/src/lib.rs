@@ -10,6 +10,7 @@
 //! | [`table`] | a table of the tree: what the MANIFEST says, its reader opened at first use |
 //! | [`level`] | the sorted tables of one deeper level as one cursor |
 //! | [`merge`] | many sorted sources as one, in either direction |
+//! | [`sweep`] | reads of single entries whose keys come in order |
 //! | [`scan`] | the visible rows of a range, one per key, in either direction |
 //! | [`count`] | rows and bytes of a group of keys, from the tables' group directories |
 //! | [`flush`] | a memtable becomes a table |
@@ -32,6 +33,7 @@ pub mod merge;
 pub mod picker;
 pub mod scan;
 mod shadow;
+pub mod sweep;
 pub mod table;
 mod table_file;
 #[cfg(test)]
@@ -50,6 +52,7 @@ pub use hidden::{Hidden, SeqRange};
 pub use keeper::{DropRange, Group, Keeper, Newest, ReadPoint, Verdict};
 pub use picker::{Candidate, PickerOptions, Plan, Reason, pick, pick_all, waiting};
 pub use scan::{Row, Scan};
+pub use sweep::Sweep;
 pub use table::{Table, TableMeta, TableSet};
 pub use table_file::TableFile;
 pub use tree::Tree;

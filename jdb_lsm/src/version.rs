@@ -67,10 +67,7 @@ impl Version {
     }
 
     /// As [`Version::get`], of what is in tables alone.
-    ///
-    /// # Errors
-    /// As [`Version::get`].
-    pub async fn get_in_tables(&self, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
+    async fn get_in_tables(&self, key: &[u8], seq: SeqNo, hidden: &Hidden) -> Result<Option<Found>> {
         let Some((newest, deeper)) = self.levels.split_first() else { return Ok(None) };
         let covering = newest.iter().filter(|table| table.covers(key));
         let deeper = deeper.iter().filter_map(|tables| level::find(tables, key));
@@ -167,7 +164,7 @@ pub(crate) async fn get_in_table(
     }
 }
 
-fn found_in(table: &Table, entry: Entry) -> Result<Found> {
+pub(crate) fn found_in(table: &Table, entry: Entry) -> Result<Found> {
     let payload = match entry.kind {
         Kind::Inline => Payload::Inline(entry.value),
         kind => payload(kind, &entry.value, table.path(), entry.seq)?,

@@ -7,7 +7,7 @@
 //! | `writer`, `syncer`, `flusher`, `compactor`, `collector` | the five tasks of a shard |
 //! | `job` | work that a second thread can do: how it is waited for and told to end |
 //! | `packing` | the work of a collection as a job, which a second thread can do |
-//! | `pack`, `victims`, `survivors`, `merge` | where the values of collected segments are; which files are collected; which of their records are live; these and the rows of older packs in one order |
+//! | `pack`, `victims`, `survivors`, `records`, `merge` | where the values of collected segments are; which files are collected; which of their records are live, kept sorted in pieces; these and the rows of older packs in one order |
 //! | `turnover` | how long segments are, and when the open one is closed early |
 //! | `settle` | waiting for what works in the background |
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
@@ -62,6 +62,7 @@ mod queue;
 mod quota;
 pub mod read;
 mod rebuild;
+mod records;
 mod recovery;
 mod reserve;
 mod retire;

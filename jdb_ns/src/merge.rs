@@ -8,14 +8,14 @@ use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::pack::Pack;
 use crate::packing::{Clock, Site};
-use crate::survivors::{Records, Search};
+use crate::records::{InOrder, Record, Records};
+use crate::survivors::Index;
 use bytes::Bytes;
+use jdb_base::key::entry_order;
 use jdb_base::{SeqNo, ValuePtr};
-use jdb_sst::{Cursor, EntryRef};
+use jdb_sst::Cursor;
 use jdb_val::record_len;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::rc::Rc;
 
 /// A live record.
@@ -31,8 +31,8 @@ pub(crate) struct Row {
 /// The live records of some files, in the order of a table.
 pub(crate) struct Merge<'a> {
     site: &'a Site,
-    search: &'a Search<'a>,
-    records: Peekable<<Records as IntoIterator>::IntoIter>,
+    index: Index<'a>,
+    records: InOrder<'a>,
     packs: Vec<Source>,
     /// Bytes of the records so far, by origin.
     live: BTreeMap<u32, u64>,
@@ -51,15 +51,14 @@ impl<'a> Merge<'a> {
     /// # Errors
     /// A pack is damaged, and left out from now on.
     pub(crate) async fn new(
-        search: &'a Search<'a>,
-        records: Records,
+        site: &'a Site,
+        records: &'a Records,
         packs: Vec<(u32, Option<Rc<Pack>>)>,
     ) -> Result<Self> {
-        let site = search.site();
         let mut merge = Self {
             site,
-            search,
-            records: records.into_iter().peekable(),
+            index: Index::new(site),
+            records: records.in_order(),
             packs: Vec::new(),
             live: BTreeMap::new(),
         };
@@ -82,22 +81,25 @@ impl<'a> Merge<'a> {
     /// A pack is damaged, and left out from now on; the index cannot be read.
     pub(crate) async fn next(&mut self, clock: &mut Clock<'_>) -> Result<Option<Row>> {
         loop {
-            let first = self
-                .packs
-                .iter()
-                .enumerate()
-                .filter_map(|(at, source)| Some((order(source.cursor.entry()?), at)));
-            let first = first.min();
-            let record = self.records.peek().map(|((key, seq), _)| (key.as_slice(), *seq));
+            let first =
+                self.packs.iter().enumerate().filter_map(|(at, source)| {
+                    source.cursor.entry().map(|entry| (at, (entry.key, entry.seq)))
+                });
+            let first = first.min_by(|(_, a), (_, b)| entry_order(*a, *b));
+            let record = self.records.peek().map(|record| (record.key, record.seq));
             let at = match (first, record) {
-                (Some((entry, at)), record) if record.is_none_or(|record| entry < record) => Some(at),
+                (Some((at, entry)), record)
+                    if record.is_none_or(|record| entry_order(entry, record).is_lt()) =>
+                {
+                    Some(at)
+                }
                 _ => None,
             };
             let Some(source) = at.and_then(|at| self.packs.get_mut(at)) else {
-                let Some(((key, Reverse(seq)), ptr)) = self.records.next() else { return Ok(None) };
-                return Ok(Some(self.counted(Row { key, seq, ptr, value: None })));
+                let Some(Record { key, seq, ptr }) = self.records.next() else { return Ok(None) };
+                return Ok(Some(self.counted(Row { key: key.to_vec(), seq, ptr, value: None })));
             };
-            let row = source.row(self.site, self.search).await?;
+            let row = source.row(self.site, &mut self.index).await?;
             if let Some(row) = row {
                 return Ok(Some(self.counted(row)));
             }
@@ -121,12 +123,12 @@ impl<'a> Merge<'a> {
 
 impl Source {
     /// What the cursor sits on, if it is live; goes on to the next.
-    async fn row(&mut self, site: &Site, search: &Search<'_>) -> Result<Option<Row>> {
+    async fn row(&mut self, site: &Site, index: &mut Index<'_>) -> Result<Option<Row>> {
         let left_out = |error: Error| site.leave_out_if_damaged(self.number, error);
         let mut row = None;
         if let (Some(entry), Some(value)) = (self.cursor.entry(), self.cursor.value())
             // An origin has one home: what the index holds of this key and sequence is in this pack or nowhere.
-            && let Some(ptr) = search.pointer(entry.key, entry.seq).await?
+            && let Some(ptr) = index.pointer(entry.key, entry.seq).await?
             && self.pack.is_home_of(ptr.segment)
         {
             let value = self.pack.value(entry.kind, value, ptr.len).map_err(left_out)?;
@@ -135,8 +137,4 @@ impl Source {
         self.cursor.next().await.map_err(|error| left_out(error.into()))?;
         Ok(row)
     }
-}
-
-fn order(entry: EntryRef<'_>) -> (&[u8], Reverse<SeqNo>) {
-    (entry.key, Reverse(entry.seq))
 }

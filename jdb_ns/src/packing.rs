@@ -136,7 +136,7 @@ impl Site {
             search.segment(number, &mut clock).await?;
         }
         let records = search.finish(&mut clock).await?;
-        let mut merge = Merge::new(&search, records, packs).await?;
+        let mut merge = Merge::new(self, &records, packs).await?;
         let path = FileName::Pack(number).path(&self.dir);
         let written = self.write_pack(&path, options, &mut merge, &mut clock).await;
         let live = merge.into_live();

@@ -5,35 +5,30 @@
 
 use crate::error::Result;
 use crate::packing::{Clock, Site};
+use crate::records::{Record, Records};
 use jdb_base::{SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
-use jdb_lsm::{Hidden, Payload};
+use jdb_lsm::{Payload, Sweep};
 use jdb_val::RecordKind;
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
-/// Records that are asked about together, so that a block of the index is read once for many, and the bytes that they may take.
-const ASKED_COUNT: usize = 64 << 10;
+/// Bytes of records that are asked about together, so that a block of the index is read once for many.
 const ASKED_LEN: usize = 8 << 20;
-/// What one takes besides its key, about.
-const RECORD_LEN: usize = 100;
-
-/// Records in the order of a table: where their values are, as the index says it.
-pub(crate) type Records = BTreeMap<(Vec<u8>, Reverse<SeqNo>), ValuePtr>;
 
 /// A search for live records, as of one Version.
 pub(crate) struct Search<'a> {
     site: &'a Site,
-    /// Not asked about yet, and the bytes that they take.
+    /// Not asked about yet.
     asked: Records,
-    asked_len: usize,
     survivors: Records,
 }
+
+/// The durable index, asked for one record after the other.
+pub(crate) struct Index<'a>(Sweep<'a>);
 
 impl<'a> Search<'a> {
     /// In the tables of `site`: what the records of segments that the MANIFEST names as sealed are wanted for is published there.
     pub(crate) fn new(site: &'a Site) -> Self {
-        Self { site, asked: Records::new(), asked_len: 0, survivors: Records::new() }
+        Self { site, asked: Records::default(), survivors: Records::default() }
     }
 
     /// Looks through a segment. Ends early when the job is to end, as all of it.
@@ -48,13 +43,12 @@ impl<'a> Search<'a> {
             for record in walk.records().filter(|record| record.kind == RecordKind::Put) {
                 let (offset, len) = (record.pos.offset, record.value.len() as u32);
                 let ptr = ValuePtr { segment: number, offset, len };
-                self.asked.insert((record.key.to_vec(), Reverse(record.seq)), ptr);
-                self.asked_len += record.key.len() + RECORD_LEN;
+                self.asked.push(Record { key: record.key, seq: record.seq, ptr });
                 if clock.tick(record.key.len()).await {
                     return Ok(());
                 }
             }
-            if self.asked.len() >= ASKED_COUNT || self.asked_len >= ASKED_LEN {
+            if self.asked.len() >= ASKED_LEN {
                 self.ask(clock).await?;
             }
             // There may be nothing but deletes.
@@ -67,16 +61,18 @@ impl<'a> Search<'a> {
 
     /// Moves those records to the survivors that the index leads to.
     async fn ask(&mut self, clock: &mut Clock<'_>) -> Result<()> {
-        self.asked_len = 0;
-        while let Some((record, ptr)) = self.asked.pop_first() {
-            let (key, Reverse(seq)) = &record;
-            if self.pointer(key, *seq).await? == Some(ptr) {
-                self.survivors.insert(record, ptr);
+        self.asked.sort();
+        let mut index = Index::new(self.site);
+        for record in self.asked.in_order() {
+            if index.pointer(record.key, record.seq).await? == Some(record.ptr) {
+                self.survivors.append(record);
             }
             if clock.tick(0).await {
                 break;
             }
         }
+        self.survivors.end_run();
+        self.asked.clear();
         Ok(())
     }
 
@@ -84,19 +80,22 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// The index cannot be read.
-    pub(crate) async fn finish(&mut self, clock: &mut Clock<'_>) -> Result<Records> {
+    pub(crate) async fn finish(mut self, clock: &mut Clock<'_>) -> Result<Records> {
         self.ask(clock).await?;
-        Ok(std::mem::take(&mut self.survivors))
+        Ok(self.survivors)
+    }
+}
+
+impl<'a> Index<'a> {
+    /// Of `site`. Whoever asks in the order of the keys is answered fast.
+    pub(crate) fn new(site: &'a Site) -> Self {
+        Self(Sweep::new(&site.version))
     }
 
-    pub(crate) fn site(&self) -> &'a Site {
-        self.site
-    }
-
-    /// The pointer that the durable index holds for exactly this key and sequence.
-    pub(crate) async fn pointer(&self, key: &[u8], seq: SeqNo) -> Result<Option<ValuePtr>> {
+    /// The pointer that it holds for exactly this key and sequence.
+    pub(crate) async fn pointer(&mut self, key: &[u8], seq: SeqNo) -> Result<Option<ValuePtr>> {
         let at = if planted(Plant::TrustNewest) { SeqNo::MAX } else { seq };
-        let found = self.site.version.get_in_tables(key, at, &Hidden::NONE).await?;
+        let found = self.0.get(key, at).await?;
         Ok(found.filter(|found| found.seq == seq).and_then(|found| match found.payload {
             Payload::Pointer(ptr) => Some(ptr),
             Payload::Inline(_) | Payload::Tombstone => None,

@@ -18,7 +18,7 @@ mod gather;
 const LEN_MAX: u64 = 256 << 20;
 /// Live bytes that one collection moves, at most, but for a single file that has more.
 const LIVE_LEN_MAX: u64 = 32 << 20;
-/// Live records that one collection moves, at most about: keys of those in segments are held in memory, 100 bytes and a key each.
+/// Live records that one collection moves, at most about: keys of those in segments are held in memory, 40 bytes and a key each.
 const LIVE_COUNT_MAX: u64 = 32 << 10;
 /// Live bytes that one collection moves on a full disk, but for a single file that has more.
 const LIVE_LEN_TIGHT: u64 = 256 << 10;

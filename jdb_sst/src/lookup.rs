@@ -1,6 +1,7 @@
 //! Finds one key without a cursor: one block a level, each looked at once.
 
 use crate::block::Block;
+use crate::entry::EntryRef;
 use crate::error::Damage;
 use crate::footer::Footer;
 use crate::walk::{Want, child_want};
@@ -16,6 +17,14 @@ pub struct Entry {
     pub kind: Kind,
     /// The value's bytes. They keep their whole block in memory.
     pub value: Bytes,
+}
+
+impl Entry {
+    /// An entry of this block.
+    #[inline]
+    pub(crate) fn of(entry: EntryRef<'_>, block: &Bytes) -> Self {
+        Self { seq: entry.seq, kind: entry.kind, value: block.slice_ref(entry.value) }
+    }
 }
 
 /// What a block says about a key.
@@ -62,11 +71,7 @@ impl<'a> Lookup<'a> {
         }
         if level == self.height {
             let entry = block.entry_of(index, self.key)?;
-            return Ok(Found::Answer(entry.map(|entry| Entry {
-                seq: entry.seq,
-                kind: entry.kind,
-                value: bytes.slice_ref(entry.value),
-            })));
+            return Ok(Found::Answer(entry.map(|entry| Entry::of(entry, bytes))));
         }
         let (kind, value, at) = block.value(index)?;
         let below = child_want(kind, value, level + 1, level + 1 == self.height, self.limit);

@@ -243,6 +243,10 @@ impl SstReader {
         self.file.path()
     }
 
+    fn data_level(&self) -> usize {
+        usize::from(self.footer.height)
+    }
+
     pub(crate) fn walk(&self) -> Walk {
         Walk::new(&self.footer, self.limit)
     }
@@ -392,8 +396,10 @@ async fn read(file: &File, offset: u64, len: usize) -> Result<Bytes> {
 
 mod about;
 mod many;
+mod near;
 
 pub use many::{Keep, Many};
+pub use near::Near;
 
 const _: () = assert!(size_of::<Error>() <= 88);
 

@@ -112,10 +112,6 @@ impl SstReader {
         Ok(many)
     }
 
-    fn data_level(&self) -> usize {
-        usize::from(self.footer.height)
-    }
-
     /// The data blocks to look into.
     async fn parts(&self, wanted: &[(&[u8], SeqNo)]) -> Result<Vec<Part>> {
         let mut walk = self.walk();
