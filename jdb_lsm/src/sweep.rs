@@ -4,6 +4,7 @@
 //! answer of their level, so that is looked into first.
 
 use crate::error::Result;
+use crate::level;
 use crate::table::Table;
 use crate::version::{Found, Version, found_in};
 use jdb_base::SeqNo;
@@ -16,8 +17,8 @@ pub struct Sweep<'a> {
     version: &'a Version,
     /// As the tables of level 0.
     newest: Vec<Near>,
-    /// As the deeper levels: the table that was read last, and where.
-    deeper: Vec<(usize, Near)>,
+    /// As the deeper levels, whose tables do not overlap.
+    deeper: Vec<Near>,
 }
 
 impl<'a> Sweep<'a> {
@@ -26,7 +27,7 @@ impl<'a> Sweep<'a> {
     pub fn new(version: &'a Version) -> Self {
         let (newest, deeper) =
             version.levels.split_first().map_or((0, 0), |(newest, deeper)| (newest.len(), deeper.len()));
-        Self { version, newest: vec![Near::default(); newest], deeper: vec![Default::default(); deeper] }
+        Self { version, newest: vec![Near::default(); newest], deeper: vec![Near::default(); deeper] }
     }
 
     /// The newest entry of `key` at or below `seq` in the tables. Any order of keys is right; ascending, newer versions first, is fast.
@@ -44,13 +45,8 @@ impl<'a> Sweep<'a> {
                 return Ok(Some(found));
             }
         }
-        for (tables, (at, near)) in deeper.iter().zip(&mut self.deeper) {
-            // Mostly the table of the last key, or the next one.
-            if tables.get(*at).is_none_or(|table| !table.covers(key)) {
-                *at = tables.partition_point(|table| table.meta().last_key.as_slice() < key);
-                *near = Near::default();
-            }
-            if let Some(table) = tables.get(*at).filter(|table| table.covers(key))
+        for (tables, near) in deeper.iter().zip(&mut self.deeper) {
+            if let Some(table) = level::find(tables, key)
                 && let Some(found) = get_near(table, key, seq, near).await?
             {
                 return Ok(Some(found));

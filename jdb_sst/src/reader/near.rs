@@ -9,25 +9,25 @@ use crate::walk::Want;
 use bytes::Bytes;
 use jdb_base::SeqNo;
 
-/// The data block of a table that answered last. Starts without one. Of one table: another one needs another.
+/// The data block that answered last. Starts without one. Of one table, or of tables whose key ranges do not overlap.
 #[derive(Clone, Default, Debug)]
 pub struct Near {
-    /// Verified, without trailer, and where it lies; empty for none.
+    /// Verified, without trailer; empty for none.
     block: Bytes,
-    offset: u64,
 }
 
 impl SstReader {
     /// What [`SstReader::get`] says, for keys that come in the order of entries or nearly so: first looks into the block that
     /// answered last, and asks neither index nor filter when the answer is there.
     ///
-    /// Any order is right; one that jumps costs a look into a block more than `get`. `near` keeps one data block in memory.
+    /// Any order is right; one that jumps costs a look into a block more than `get`. `near` keeps one data block in memory, and stays as
+    /// it is when the future is dropped.
     ///
     /// # Errors
     /// As [`SstReader::get`].
     pub async fn get_near(&self, key: &[u8], seq: SeqNo, near: &mut Near) -> Result<Option<Entry>> {
-        let nearby = near.look(key, seq).map_err(|damage| damage.after(near.offset).of(self.path()))?;
-        if let Some(found) = nearby {
+        // Whoever comes to a damaged block by index names its place.
+        if let Ok(Some(found)) = near.look(key, seq) {
             return Ok(found);
         }
         let (lookup, mut want) = self.begin(key, seq)?;
@@ -37,7 +37,7 @@ impl SstReader {
                 Found::Below(below) => want = Some(below),
                 Found::Answer(entry) => {
                     if next.level == self.data_level() {
-                        (near.block, near.offset) = (bytes, next.handle.offset);
+                        near.block = bytes;
                     }
                     return Ok(entry);
                 }
