@@ -19,7 +19,7 @@ const ROUND: Duration = Duration::from_millis(500);
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
-    let len = args.next().map_or(Ok(512), |mib| mib.parse::<usize>())? << 20;
+    let len = args.next().map_or(Ok(512), |mib| mib.parse::<usize>())?.max(1) << 20;
     let round_count = args.next().map_or(Ok(5), |count| count.parse::<usize>())?;
     let dir = tempfile::tempdir_in(dir)?;
     let path = dir.path().join("file");
