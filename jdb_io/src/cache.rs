@@ -19,6 +19,18 @@ const BLOCK_COST: u64 = 200;
 /// Of these, what the allocator adds: 16 bytes to the block, 40 for the count of those who share it.
 const ALLOCATION_COST: u64 = 56;
 
+/// The capacity is divided into so many parts at most, and is so many of them at a time, see [`keeps_ghosts`].
+const PARTS_MAX: u64 = 256;
+/// A part has room for about four blocks.
+const PART_LEN_MIN: u64 = 4 * BLOCK_LEN_TYPICAL;
+
+/// Whether a change of the capacity loses nothing. `quick_cache` remembers keys of blocks that went (ghosts), a number of them for each
+/// part. It multiplies that number by new capacity / old one and cuts the fraction off: if the product is a hair below a whole
+/// number, one a part is gone, and after many changes all of them.
+fn keeps_ghosts(from: u64, to: u64) -> bool {
+    (to as f64 / from as f64 * from as f64) as u64 == to
+}
+
 /// A cache of blocks that takes at most so many bytes for them and for itself, and keeps those used often rather than those seen once (a modified
 /// CLOCK-Pro, as `quick_cache` has it). One thread; share it in an `Rc`.
 ///
@@ -33,7 +45,10 @@ const ALLOCATION_COST: u64 = 56;
 /// ```
 pub struct BlockCache {
     blocks: RefCell<Blocks>,
-    capacity_len: u64,
+    part_len: u64,
+    part_count: u64,
+    /// Of these, how many may be used now.
+    parts: Cell<u64>,
     next_file_id: Cell<u64>,
     hits: Cell<u64>,
     misses: Cell<u64>,
@@ -44,18 +59,21 @@ impl BlockCache {
     /// Its tables grow as they are needed.
     #[must_use]
     pub fn new(capacity_len: u64) -> Self {
-        let count =
-            usize::try_from(capacity_len / BLOCK_LEN_TYPICAL).unwrap_or(usize::MAX).clamp(16, 1 << 24);
+        let part_count = (capacity_len / PART_LEN_MIN).clamp(1, PARTS_MAX);
+        let part_len = capacity_len / part_count;
+        let count = part_count << (part_len / BLOCK_LEN_TYPICAL).clamp(4, 1 << 16).ilog2();
         let options = OptionsBuilder::new()
-            .estimated_items_capacity(count)
-            .weight_capacity(capacity_len)
+            .estimated_items_capacity(count as usize)
+            .weight_capacity(part_len * part_count)
             .build()
             .expect("both numbers are given");
         let blocks =
             Cache::with_options(options, Len, BuildHasherDefault::default(), DefaultLifecycle::default());
         Self {
             blocks: RefCell::new(blocks),
-            capacity_len,
+            part_len,
+            part_count,
+            parts: Cell::new(part_count),
             next_file_id: Cell::new(0),
             hits: Cell::new(0),
             misses: Cell::new(0),
@@ -94,7 +112,7 @@ impl BlockCache {
     ///
     /// What counts is `block.len()`: a short slice of long memory keeps all of it alive, so cut it out first.
     pub fn insert(&self, file: u64, offset: u64, block: Bytes) {
-        if self.capacity_len > 0 {
+        if self.part_len > 0 {
             self.blocks.borrow_mut().insert((file, offset), block);
         }
     }
@@ -125,10 +143,35 @@ impl BlockCache {
         self.blocks.borrow().len()
     }
 
-    /// The most bytes that it takes.
+    /// The most bytes that it takes now.
     #[must_use]
     pub fn capacity_len(&self) -> u64 {
-        self.capacity_len
+        self.parts.get() * self.part_len
+    }
+
+    /// Lets it take so many bytes from now on, at most those that it was made for, in steps of a 256th of these or of four blocks; it keeps one
+    /// step at least, and may stay a few below what it was given back. Blocks that have no room any more go at once: 0.3 us each.
+    #[inline]
+    pub fn set_capacity_len(&self, capacity_len: u64) {
+        let parts = capacity_len.checked_div(self.part_len).unwrap_or(1).clamp(1, self.part_count);
+        if parts != self.parts.get() {
+            self.set_parts(parts);
+        }
+    }
+
+    fn set_parts(&self, parts: u64) {
+        let mut blocks = self.blocks.borrow_mut();
+        loop {
+            let now = self.parts.get();
+            let next = if parts < now {
+                (parts..now).rev().find(|&to| keeps_ghosts(now, to))
+            } else {
+                (now + 1..=parts).find(|&to| keeps_ghosts(now, to))
+            };
+            let Some(next) = next else { return };
+            self.parts.set(next);
+            blocks.set_capacity(next * self.part_len);
+        }
     }
 
     /// How often a block was found.
@@ -148,7 +191,7 @@ impl fmt::Debug for BlockCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockCache")
             .field("len", &self.len())
-            .field("capacity_len", &self.capacity_len)
+            .field("capacity_len", &self.capacity_len())
             .field("count", &self.count())
             .field("hits", &self.hits())
             .field("misses", &self.misses())
@@ -239,5 +282,69 @@ mod tests {
         }
         let kept = (0..50).filter(|&offset| cache.get(1, offset).is_some()).count();
         assert!(kept >= 40, "{kept} of 50 kept");
+    }
+
+    #[test]
+    fn its_capacity_can_be_changed_and_it_never_holds_more() {
+        let cache = BlockCache::new(10 * PART_LEN_MIN + 9);
+        assert_eq!(cache.capacity_len(), 10 * PART_LEN_MIN);
+        let fill = |first: u64| {
+            (first..first + 1000)
+                .for_each(|offset| cache.insert(1, offset, block(4000 - BLOCK_COST as usize, 0)));
+            cache.count() as u64
+        };
+        assert_eq!(fill(0), 40);
+        for (wanted, parts) in [(5 * PART_LEN_MIN - 1, 4), (0, 1), (9 * PART_LEN_MIN, 9), (u64::MAX, 10)] {
+            cache.set_capacity_len(wanted);
+            let capacity_len = parts * PART_LEN_MIN;
+            assert_eq!(cache.capacity_len(), capacity_len);
+            assert!(cache.len() + cache.count() as u64 * BLOCK_COST <= capacity_len, "{cache:?}");
+            assert_eq!(fill(wanted.min(1 << 40)), capacity_len / 4000);
+        }
+        let none = BlockCache::new(0);
+        none.set_capacity_len(1 << 20);
+        none.insert(1, 1, block(0, 0));
+        assert_eq!((none.capacity_len(), none.count()), (0, 0));
+    }
+
+    #[test]
+    fn no_step_down_loses_what_it_remembers_and_few_are_left_out_on_the_way_up() {
+        assert!((2..=PARTS_MAX).all(|from| keeps_ghosts(from, from - 1)));
+        assert!(!keeps_ghosts(47, 48));
+        let cache = BlockCache::new(PARTS_MAX << 20);
+        for parts in (1..PARTS_MAX).chain((1..PARTS_MAX).rev()) {
+            cache.set_capacity_len(parts << 20);
+            assert!(
+                (parts.saturating_sub(3)..=parts).contains(&(cache.capacity_len() >> 20)),
+                "{parts}: {cache:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn however_often_the_capacity_changes_it_remembers_what_went() {
+        for capacity_len in [1_000_000, 5_000_011, 48 << 20] {
+            let cache = BlockCache::new(capacity_len);
+            for _ in 0..10_000 {
+                cache.set_capacity_len(capacity_len / 3);
+                cache.set_capacity_len(capacity_len);
+            }
+            let mut others = 0..;
+            let mut scan = |len| {
+                let count = len / (4096 + BLOCK_COST);
+                others
+                    .by_ref()
+                    .take(count as usize)
+                    .for_each(|offset| cache.insert(1, offset, block(4096, 0)));
+            };
+            scan(2 * capacity_len);
+            // Seen once, gone, and seen again: it stays, whatever else comes by.
+            cache.insert(2, 0, block(4096, 0));
+            scan(capacity_len / 16);
+            assert_eq!(cache.get(2, 0), None, "{capacity_len}");
+            cache.insert(2, 0, block(4096, 0));
+            scan(4 * capacity_len);
+            assert!(cache.get(2, 0).is_some(), "{capacity_len}");
+        }
     }
 }

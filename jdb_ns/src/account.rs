@@ -6,6 +6,7 @@
 //! gets the whole budget, and a thousand quiet ones do not starve it. The last quarter takes what is written while closed
 //! ones are flushed; when that is used up too, writers wait for the flush of whichever shard.
 
+use crate::budget::Shared;
 use crate::gate::Gate;
 use crate::shard::{ActiveMemtable, Shard};
 use jdb_mem::Memtable;
@@ -36,12 +37,19 @@ pub(crate) struct Account {
     pinned: RefCell<Vec<(Weak<Memtable>, usize)>>,
     log_len: Cell<u64>,
     shards: RefCell<Vec<Weak<Shard>>>,
+    /// Told of what memtables hold.
+    shared: Shared,
     /// How many flushes are under way at once: each holds buffers.
     pub(crate) flushes: Gate,
 }
 
 impl Account {
-    pub(crate) fn new(memory_len_max: usize, log_len_max: u64, flush_count_max: usize) -> Self {
+    pub(crate) fn new(
+        memory_len_max: usize,
+        log_len_max: u64,
+        flush_count_max: usize,
+        shared: Shared,
+    ) -> Self {
         Self {
             memory_len_max,
             log_len_max,
@@ -50,6 +58,7 @@ impl Account {
             pinned: RefCell::default(),
             log_len: Cell::new(0),
             shards: RefCell::default(),
+            shared,
             flushes: Gate::new(flush_count_max),
         }
     }
@@ -62,6 +71,7 @@ impl Account {
     pub(crate) fn grew(&self, memory_len: usize, log_len: u64) {
         self.active_len.set(self.active_len.get() + memory_len);
         self.log_len.set(self.log_len.get() + log_len);
+        self.shared.memtables_hold(self.active_len() + self.closed_len());
         if self.active_len.get() > self.memory_len_max - self.memory_len_max / 4 {
             self.close_largest(|active| active.memory_len as u64);
         }
@@ -83,6 +93,7 @@ impl Account {
         if memtable.strong_count() > 0 {
             self.pinned.borrow_mut().push((memtable, memory_len));
         }
+        self.shared.memtables_hold(self.active_len() + self.closed_len());
         self.tell_all();
     }
 

@@ -3,7 +3,7 @@
 //! | part | of `Options::memory` | what | held by |
 //! |---|---|---|---|
 //! | memtables | 1/2 | active ones, and closed ones until they are freed | [`Account`](crate::account::Account): closes, lets writers wait |
-//! | blocks | 1/4 | the block cache with its own tables | [`BlockCache`](jdb_io::BlockCache): evicts |
+//! | blocks | 1/4, and what memtables leave of their half | the block cache with its own tables | [`BlockCache`](jdb_io::BlockCache): evicts |
 //! | handles | 1/16 | open tables with their top indexes, open segments | [`Handles`](jdb_io::Handles): evicts |
 //! | buffers | 3/16 | of flushes under way 1/16, of compactions 1/16; what writers of the log keep, and the allocator's waste | [`Budget::flush_count_max`] |
 //!
@@ -11,12 +11,15 @@
 //! bytes for each table, segment and pack that exists; and for each collection under way, two at most, about 12 MiB: the records that it
 //! asks the index about, and the keys of those that are live.
 
+use jdb_io::BlockCache;
+use std::rc::Rc;
+
 /// The shares of a database, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Budget {
     /// All memtables.
     pub(crate) memtable_len: usize,
-    /// The block cache.
+    /// The block cache, whatever memtables hold.
     pub(crate) cache_len: usize,
     /// What is kept open.
     pub(crate) handles_len: usize,
@@ -40,9 +43,51 @@ impl Budget {
     }
 }
 
+/// The memory that memtables and the block cache share: what the former leave, the latter has. A database that is only read caches three
+/// times as much as one that is written to.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    cache: Rc<BlockCache>,
+    budget: Budget,
+}
+
+impl Shared {
+    /// With a cache of its own.
+    pub(crate) fn of(budget: Budget) -> Self {
+        let cache = BlockCache::new(budget.cache_len.saturating_add(budget.memtable_len) as u64);
+        Self { cache: Rc::new(cache), budget }
+    }
+
+    pub(crate) fn cache(&self) -> &Rc<BlockCache> {
+        &self.cache
+    }
+
+    /// Memtables hold `memtable_len` bytes now.
+    #[inline]
+    pub(crate) fn memtables_hold(&self, memtable_len: usize) {
+        let left = self.budget.memtable_len.saturating_sub(memtable_len);
+        self.cache.set_capacity_len((self.budget.cache_len.saturating_add(left)) as u64);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cache_has_what_memtables_leave() {
+        let shared = Shared::of(Budget::of(64 << 20));
+        for (held, left) in [(0, 48), (1, 47), (24, 24), (32, 16), (40, 16), (16, 32), (0, 48)] {
+            shared.memtables_hold(held << 20);
+            let capacity_len = shared.cache().capacity_len();
+            assert!(
+                ((left << 20) - (1 << 20)..=left << 20).contains(&capacity_len),
+                "{held}: {capacity_len}"
+            );
+        }
+        Shared::of(Budget::of(usize::MAX)).memtables_hold(0);
+        Shared::of(Budget::of(0)).memtables_hold(1);
+    }
 
     #[test]
     fn shares_leave_a_rest_for_buffers() {

@@ -1,7 +1,7 @@
 //! The manager: opens a database, spreads namespaces over its shards, closes it.
 
 use crate::account::Account;
-use crate::budget::Budget;
+use crate::budget::{Budget, Shared};
 use crate::catalog::Catalog;
 use crate::commit::{Committed, Durability};
 use crate::create;
@@ -108,9 +108,11 @@ impl Manager {
         let lock = Rc::new(lock);
         let budget = Budget::of(options.memory);
         let memtable_len = options.memtable_len.unwrap_or(budget.memtable_len);
-        let account = Rc::new(Account::new(memtable_len, options.unflushed_len, budget.flush_count_max));
+        let shared = Shared::of(budget);
+        let cache = shared.cache().clone();
+        let account = Account::new(memtable_len, options.unflushed_len, budget.flush_count_max, shared);
+        let account = Rc::new(account);
         let reserve = Rc::new(Reserve::open(&disk, &options.dir, options.reserve_len).await?);
-        let cache = Rc::new(BlockCache::new(budget.cache_len as u64));
         // Segments that are written to hold descriptors, too.
         let written = usize::from(superblock.shard_count) * writer::HELD_SEGMENTS_MAX;
         let read = options.descriptors.saturating_sub(written).max(options.descriptors / 2).max(1);
