@@ -87,7 +87,7 @@ impl<'a> FilterBlock<'a> {
         let Shape { segment_len, spread_len, .. } = filter.shape;
         let fits = segment_len.is_power_of_two()
             && spread_len > 0
-            && spread_len.is_multiple_of(segment_len)
+            && spread_len & (segment_len - 1) == 0
             && u64::from(spread_len) + 2 * u64::from(segment_len) == fingerprints.len() as u64;
         if !fits {
             let expected = u64::from(spread_len) + 2 * u64::from(segment_len);

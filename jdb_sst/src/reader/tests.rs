@@ -110,7 +110,7 @@ fn what_is_in_memory_is_found_without_reading_and_as_by_reading() {
         let open =
             async |cache| SstReader::open(disk.open(&path, Mode::Read).await.unwrap(), cache).await.unwrap();
         let (reader, uncached) = (open(Some((cache.clone(), cache.next_file_id()))).await, open(None).await);
-        let (mut rng, mut pending, mut absent) = (Rng(6), 0, 0);
+        let (mut rng, mut pending, mut absent, mut ruled_out) = (Rng(6), 0, 0, 0);
         for _ in 0..5000 {
             let row = &rows[rng.below(rows.len())];
             let mut key = row.key.clone();
@@ -121,9 +121,13 @@ fn what_is_in_memory_is_found_without_reading_and_as_by_reading() {
             let before = disk.counters().reads;
             let ready = reader.get_ready(&key, seq).unwrap();
             assert!(uncached.get_ready(&key, seq).unwrap().is_continue());
+            let surely = reader.rules_out(&key, seq);
+            assert!(!uncached.rules_out(&key, seq), "its filter is not in memory");
             assert_eq!(disk.counters().reads, before);
             let got = reader.get(&key, seq).await.unwrap();
+            assert!(got.is_none() || !surely);
             absent += u32::from(got.is_none());
+            ruled_out += u32::from(surely);
             match ready {
                 ControlFlow::Break(ready) => assert_eq!(ready, got),
                 ControlFlow::Continue(stopped) => {
@@ -135,6 +139,7 @@ fn what_is_in_memory_is_found_without_reading_and_as_by_reading() {
             assert_eq!(again.break_value(), Some(got), "it was read");
         }
         assert!((1..1000).contains(&pending) && (500..4500).contains(&absent), "{pending}, {absent}");
+        assert!(ruled_out > 500, "{ruled_out} of {absent}");
     });
 }
 
