@@ -20,7 +20,8 @@ pub struct Options {
     /// Shards of a new database: a power of two from 1 to 256, default 8, fixed for ever. More shards spread the work of
     /// flushes over smaller steps; each costs about a kilobyte of memory, two small files and its own syncs.
     pub shards: u16,
-    /// Memory of the whole database in bytes; default 64 MiB: half for memtables, a quarter for the block cache, a sixteenth
+    /// Memory of the whole database in bytes; default 64 MiB: half for memtables, a quarter for the block cache, which also has what
+    /// memtables leave of their half, a sixteenth
     /// for open tables and segments, the rest for buffers of what runs in the background. Values and batches in flight come
     /// on top, about 300 bytes for each table, segment and pack, and up to 12 MiB for each of at most two collections under way. Writers wait for a flush when the memtables' half is full.
     /// More makes fewer, larger tables and keeps more of them at hand.

@@ -192,6 +192,38 @@ fn memtables_stay_inside_their_share_and_writers_wait() {
 }
 
 #[test]
+fn the_block_cache_has_what_memtables_leave_and_gives_it_back() {
+    const MEMORY: usize = 4 << 20;
+    // Parts of the cache, tables of the cache that grew, a chunk of a memtable that was begun.
+    const ROUNDING: u64 = 384 << 10;
+    let sim = SimDisk::new(SimConfig::default());
+    let options = Options { memory: MEMORY, shards: 1, ..Options::at(PATH) }.on_disk(Disk::sim(&sim));
+    on_sim(&sim, async move |_| {
+        let db = jdb::open(options).await.unwrap();
+        let rows = 40 * AT_ONCE;
+        fill(&db, rows, |_| {}).await.unwrap();
+        db.flush().await.unwrap();
+        db.settle().await.unwrap();
+        for i in 0..rows {
+            assert!(db.ns(i % 61).get(i.to_be_bytes()).await.unwrap().is_some());
+        }
+        let cached = db.stats().cache_len;
+        assert!((MEMORY / 2 + MEMORY / 8..=MEMORY * 3 / 4).contains(&(cached as usize)), "{cached}");
+        let mut least = cached;
+        fill(&db, rows, |db| {
+            let stats = db.stats();
+            let held = stats.cache_len + (stats.memtable_len + stats.closed_memtable_len) as u64;
+            assert!(held <= MEMORY as u64 * 3 / 4 + ROUNDING, "{stats:?}");
+            least = least.min(stats.cache_len);
+        })
+        .await
+        .unwrap();
+        assert!((MEMORY / 4..MEMORY / 2).contains(&(least as usize)), "{least}");
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
 fn a_memtable_that_a_scan_holds_counts_until_the_scan_ends() {
     let sim = SimDisk::new(SimConfig::default());
     let options = slow(&sim, 8 << 20, 1);
