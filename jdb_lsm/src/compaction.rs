@@ -32,7 +32,7 @@ mod output;
 use crate::error::{Error, Result};
 use crate::keeper::{Keeper, Verdict};
 use crate::level::{LevelCursor, Reading};
-use crate::merge::{Merge, Source};
+use crate::merge::{EntryRef, Merge, Source};
 use crate::picker::Plan;
 use crate::shadow::Seen;
 use crate::table::{Table, TableMeta};
@@ -307,15 +307,23 @@ impl Compaction {
                 self.end_key(next_file).await?;
                 self.begin_key(entry.key);
             }
-            self.count_live(entry.key, entry.seq, entry.kind, entry.value, -1)?;
             let (kind, value) = match verdict {
                 Verdict::Keep => (entry.kind, entry.value),
-                Verdict::Drop => continue,
+                Verdict::Drop => {
+                    self.count_live(&entry, -1)?;
+                    continue;
+                }
                 Verdict::Replace(kind, value) => (*kind, value.as_slice()),
             };
             let seen = self.visibility.sees(entry.seq);
             if seen == Seen::Never {
+                self.count_live(&entry, -1)?;
                 continue;
+            }
+            // What stays as it is changes nothing.
+            if let Verdict::Replace(..) = verdict {
+                self.count_live(&entry, -1)?;
+                self.count_live(&EntryRef { kind, value, ..entry }, 1)?;
             }
             if kind == Kind::Tombstone {
                 self.tombstones.push(entry.seq);
@@ -386,7 +394,6 @@ impl Compaction {
         if full {
             self.end_table().await?;
         }
-        self.count_live(key, seq, kind, value, 1)?;
         let output = match &mut self.output {
             Some(output) => output,
             None => {
@@ -414,16 +421,16 @@ impl Compaction {
     }
 
     /// Adds the value that an entry points to, `sign` times, to what its origin holds.
-    fn count_live(&mut self, key: &[u8], seq: SeqNo, kind: Kind, value: &[u8], sign: i64) -> Result<()> {
-        if kind != Kind::Pointer {
+    fn count_live(&mut self, entry: &EntryRef<'_>, sign: i64) -> Result<()> {
+        if entry.kind != Kind::Pointer {
             return Ok(());
         }
-        let ptr = ValuePtr::decode(value).ok_or_else(|| Error::Entry {
+        let ptr = ValuePtr::decode(entry.value).ok_or_else(|| Error::Entry {
             path: Path::new("compaction").to_owned(),
             what: "malformed value pointer",
-            seq: seq.get(),
+            seq: entry.seq.get(),
         })?;
-        let len = (self.options.record_len)(key.len(), ptr.len as usize);
+        let len = (self.options.record_len)(entry.key.len(), ptr.len as usize);
         let change = self.live.entry(ptr.segment).or_default();
         change.len += sign * i64::try_from(len).unwrap_or(i64::MAX);
         change.count += sign;

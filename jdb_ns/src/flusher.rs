@@ -186,11 +186,18 @@ impl Shard {
             let known = self.footers.borrow().contains_key(&segment.number);
             let committed = self.sealed_below.get() >= segment.number;
             if !known && !committed {
-                let place = self.log.write_footer(segment.number).await.ok();
-                let place = place.map(|(offset, len)| FooterPlace { offset, len });
+                let place = self.write_footer(segment.number).await.ok();
                 self.footers.borrow_mut().insert(segment.number, place);
             }
         }
+    }
+
+    /// Reads the segment once: it is the worker's.
+    async fn write_footer(&self, number: u32) -> Result<FooterPlace> {
+        let log = self.log.excerpt(&[number]);
+        let write = self.job(move |disk, _| async move { log.write_footer(&disk, number).await });
+        let (offset, len) = write.await??;
+        Ok(FooterPlace { offset, len })
     }
 
     /// Segments that end at or before `end` and have a successor: nothing is appended to them any more.

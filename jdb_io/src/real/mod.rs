@@ -93,7 +93,8 @@ impl RealDisk {
         if !self.hires.get() {
             return None;
         }
-        self.worker.get_or_init(|| Worker::start(&self.flight, self.driver).ok()).as_ref()
+        let start = || Worker::start(&self.flight, self.driver, self.maps.get().reads).ok();
+        self.worker.get_or_init(start).as_ref()
     }
 
     /// Has the worker do a job.

@@ -53,7 +53,7 @@ impl Worker {
     ///
     /// # Errors
     /// The system has no thread or no runtime to give.
-    pub(crate) fn start(flight: &Rc<Flight>, driver: Driver) -> io::Result<Self> {
+    pub(crate) fn start(flight: &Rc<Flight>, driver: Driver, maps_reads: bool) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::unbounded();
         let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
         let run = move || {
@@ -62,7 +62,7 @@ impl Worker {
                 Ok(runtime) => {
                     // Whoever started it is gone: then there are no jobs either.
                     drop(ready.send(Ok(())));
-                    runtime.block_on(run(waiting));
+                    runtime.block_on(run(waiting, maps_reads));
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
@@ -109,7 +109,7 @@ impl Drop for Worker {
 }
 
 /// Carries out jobs, all that there are at once, until no more can come and none is under way.
-async fn run(mut waiting: mpsc::UnboundedReceiver<Job>) {
+async fn run(mut waiting: mpsc::UnboundedReceiver<Job>, maps_reads: bool) {
     /// Counts a job down when it is over, however it ended.
     struct Running(Rc<(Cell<usize>, Event)>);
     impl Drop for Running {
@@ -119,6 +119,7 @@ async fn run(mut waiting: mpsc::UnboundedReceiver<Job>) {
         }
     }
     let disk = Disk::worker();
+    disk.map_reads(maps_reads);
     let running = Rc::<(Cell<usize>, Event)>::default();
     while let Some(job) = waiting.next().await {
         running.0.set(running.0.get() + 1);
