@@ -102,7 +102,7 @@ impl Scan {
             self.over = self.inner.row().is_some();
             return Ok(None);
         }
-        let found = if self.reversed { self.inner.prev().await? } else { self.inner.next().await? };
+        let found = self.step(self.reversed).await?;
         self.gone += i64::from(found);
         Ok(self.item())
     }
@@ -119,12 +119,17 @@ impl Scan {
         }
         // Off a row it comes to the one that was counted last; whatever becomes of the step.
         self.gone -= i64::from(self.inner.row().is_some());
-        if self.reversed {
-            self.inner.next().await?
-        } else {
-            self.inner.prev().await?
-        };
+        self.step(!self.reversed).await?;
         Ok(self.item())
+    }
+
+    #[inline]
+    async fn step(&mut self, backward: bool) -> Result<bool> {
+        Ok(match self.inner.step_ready(backward)? {
+            Some(found) => found,
+            None if backward => self.inner.prev().await?,
+            None => self.inner.next().await?,
+        })
     }
 
     /// Sits just before `key` in the scan's direction: `next` then gives the first row at or after it (reversed: at or

@@ -79,6 +79,17 @@ enum Came {
     Short,
 }
 
+impl Came {
+    /// Whether there is a row, if that is known.
+    fn ready(self) -> Option<bool> {
+        match self {
+            Self::Row => Some(true),
+            Self::End => Some(false),
+            Self::Short => None,
+        }
+    }
+}
+
 #[derive(Default, Debug)]
 struct Buffer {
     key: ShortBuffer,
@@ -227,6 +238,24 @@ impl Scan {
                 Came::Short => self.wait_backward().await?,
             }
         }
+    }
+
+    /// [`Scan::next`] without suspending; `None` where it would have to wait, which it then has to be called for.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn next_ready(&mut self) -> Result<Option<bool>> {
+        self.advance().map(Came::ready)
+    }
+
+    /// [`Scan::prev`] without suspending; `None` where it would have to wait, which it then has to be called for.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn prev_ready(&mut self) -> Result<Option<bool>> {
+        self.retreat().map(Came::ready)
     }
 
     /// Goes towards the next row as far as it can in memory.

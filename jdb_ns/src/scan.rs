@@ -91,6 +91,31 @@ impl Scan {
         self.step(true).await
     }
 
+    /// A step, to the previous row if `backward`, that needs nothing but what is in memory. `None`: it does, or it is time to let others have
+    /// the thread; [`Scan::next`] or [`Scan::prev`] does it.
+    ///
+    /// # Errors
+    /// Those of a step.
+    #[inline]
+    pub fn step_ready(&mut self, backward: bool) -> Result<Option<bool>> {
+        if self.steps + 1 >= STEP_COUNT_MAX {
+            return Ok(None);
+        }
+        let found = if self.ahead.is_open() {
+            let found = self.ahead.backward == backward && self.ahead.step();
+            found.then_some(true)
+        } else {
+            self.ahead.decide();
+            if self.ahead.wanted() > 0 {
+                return Ok(None);
+            }
+            self.repin();
+            if backward { self.inner.prev_ready()? } else { self.inner.next_ready()? }
+        };
+        self.steps += u32::from(found.is_some());
+        Ok(found)
+    }
+
     #[inline]
     async fn step(&mut self, backward: bool) -> Result<bool> {
         self.steps += 1;
