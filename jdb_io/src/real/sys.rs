@@ -6,6 +6,10 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+/// Of the worker, above the 0 of other threads: against one of these it gets a tenth of a processor.
+#[cfg(target_os = "linux")]
+const WORKER_NICE: i32 = 10;
+
 /// Reads what is in the page cache: fills `data` up to `len` bytes without waiting for the device.
 ///
 /// `true` when it is complete: `len` bytes, or fewer where the file ends. `false` when the rest (or everything) has to be
@@ -52,6 +56,25 @@ unsafe fn preadv2(fd: std::os::fd::RawFd, part: &libc::iovec, at: u64) -> libc::
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn read_ready(_: &File, _: u64, _: &mut Vec<u8>, len: usize) -> bool {
     len == 0
+}
+
+/// Where two threads want the same processor, this one gets it less from now on, and so do threads that it starts. What the
+/// system says is not asked: it works the same without.
+#[cfg(target_os = "linux")]
+pub(crate) fn step_back() {
+    // SAFETY: no memory is passed. On Linux 0 means the calling thread, not its process (setpriority(2), "C library/kernel differences").
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, WORKER_NICE) };
+}
+
+/// Only a whole process has a priority here, or it is not for a thread to say.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn step_back() {}
+
+/// How far the calling thread has stepped back.
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) fn niceness() -> i32 {
+    // SAFETY: no memory is passed.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
 }
 
 /// Has the kernel begin to read a range into the page cache; `false` where that cannot be asked for.

@@ -9,6 +9,7 @@
 use crate::counters::Counters;
 use crate::disk::{Disk, Driver};
 use crate::real::flight::Flight;
+use crate::real::sys;
 use crate::runtime::{self, Config};
 use crate::task::Event;
 use futures::FutureExt;
@@ -57,6 +58,7 @@ impl Worker {
         let (jobs, waiting) = mpsc::unbounded();
         let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
         let run = move || {
+            sys::step_back();
             let config = Config { driver: Some(driver), ..CONFIG };
             match runtime::runtime(&config) {
                 Ok(runtime) => {

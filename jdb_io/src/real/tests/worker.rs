@@ -43,6 +43,37 @@ fn a_job_runs_on_another_thread_with_the_same_driver_and_its_io_is_counted() {
 }
 
 #[test]
+fn the_worker_maps_what_it_reads_often_where_that_is_allowed() {
+    for allowed in [false, true] {
+        on_each_hiring(async |disk, dir| {
+            disk.map_reads(allowed);
+            let (path, data) = (dir.join("f"), bytes(300 << 10, 5));
+            drop(file_with(disk, &path, &data).await);
+            let job = move |disk: Disk| async move {
+                let file = disk.open(&path, Mode::Read).await.unwrap();
+                for at in (0..500).map(|i| i * 7919 % (data.len() - 1000)) {
+                    assert_eq!(file.read_at(at as u64, 1000).await.unwrap(), data[at..at + 1000]);
+                }
+                disk.counters().reads_mapped
+            };
+            let mapped = disk.job(&Abort::default(), job).await.unwrap();
+            assert_eq!(mapped > 0, allowed);
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_worker_lets_others_have_the_processor_and_nobody_else_does() {
+    on_each_hiring(async |disk, _| {
+        let here = sys::niceness();
+        let there = disk.job(&Abort::default(), |_| async { sys::niceness() }).await.unwrap();
+        assert!(there > here, "{there} {here}");
+        assert_eq!(sys::niceness(), here);
+    });
+}
+
+#[test]
 fn without_a_worker_a_job_is_a_part_of_who_waits() {
     on_each_driver(async |disk, _| {
         let abort = Abort::default();
