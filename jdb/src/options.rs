@@ -62,10 +62,10 @@ pub struct Options {
     /// ends the process with SIGBUS, as does somebody else who cuts a file of an open database.
     pub mapped_writes: bool,
     /// Whether tables are written and merged and garbage is collected by a second thread, which is started when there is something of that
-    /// kind; default on, where there is more than one core. It shares nothing with this one but files, and on Linux it has a nice value
-    /// of 10: where threads want the same core, others go first. Without it that work is done on
-    /// this thread in short steps between everything else: random puts get about an eighth less far, gets wait for steps, in exchange the
-    /// database takes no more than one core.
+    /// kind; default on, where there is more than one core. It shares nothing with this one but files, and on Linux its nice value is
+    /// 10 above this one's: where threads want the same core, others go first. Without it that work is done on this thread in short
+    /// steps between everything else: random puts get about an eighth less far, gets wait for steps, in exchange the database takes no
+    /// more than one core.
     pub worker: bool,
     /// Whether a missing database is made; default yes.
     pub create: bool,

@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Of the worker, above the 0 of other threads: against one of these it gets a tenth of a processor.
+/// By how much the worker is nicer than who starts it: against that one it gets a tenth of a processor.
 #[cfg(target_os = "linux")]
 const WORKER_NICE: i32 = 10;
 
@@ -62,8 +62,8 @@ pub(crate) fn read_ready(_: &File, _: u64, _: &mut Vec<u8>, len: usize) -> bool 
 /// system says is not asked: it works the same without.
 #[cfg(target_os = "linux")]
 pub(crate) fn step_back() {
-    // SAFETY: no memory is passed. On Linux 0 means the calling thread, not its process (setpriority(2), "C library/kernel differences").
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, WORKER_NICE) };
+    // SAFETY: no memory is passed. On Linux it is the calling thread that becomes nicer, not its process (nice(2)).
+    unsafe { libc::nice(WORKER_NICE) };
 }
 
 /// Only a whole process has a priority here, or it is not for a thread to say.
