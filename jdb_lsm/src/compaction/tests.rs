@@ -92,8 +92,14 @@ fn a_real_disk_gives_the_same() {
     }
 }
 
-/// Reads the newest sequence only; expires what ends in `x`, forgets what ends in `f`.
+/// Reads the newest sequence only; expires what ends in `x`, forgets what ends in `f`, replaces what ends in `r` and in `p`.
 struct Judge;
+
+fn encoded(segment: u32, len: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ValuePtr { segment, offset: 1, len: u32::from(len) }.encode(&mut bytes);
+    bytes
+}
 
 impl Keeper for Judge {
     fn now(&self) -> SeqNo {
@@ -110,6 +116,7 @@ impl Keeper for Judge {
                 Some(b'x') => *verdict = Verdict::Replace(Kind::Tombstone, Vec::new()),
                 Some(b'f') => *verdict = Verdict::Drop,
                 Some(b'r') => *verdict = Verdict::Replace(Kind::Inline, b"replaced".to_vec()),
+                Some(b'p') => *verdict = Verdict::Replace(Kind::Pointer, encoded(9, 5)),
                 _ => {}
             }
         }
@@ -203,6 +210,47 @@ fn verdicts_come_before_shadowing() {
         });
         assert_eq!(found, want, "{what}");
     }
+}
+
+#[test]
+fn what_is_left_out_or_replaced_is_taken_from_the_account_and_what_is_kept_is_not() {
+    let pointer =
+        |key: &str, seq, segment, len| (key.as_bytes().to_vec(), seq, Kind::Pointer, encoded(segment, len));
+    let rows = vec![
+        pointer("a", 12, 1, 7),
+        pointer("b", 11, 1, 7),
+        pointer("b", 10, 2, 8),
+        pointer("c", 9, 3, b'f'),
+        pointer("d", 8, 4, b'x'),
+        pointer("e", 7, 5, b'r'),
+        pointer("f", 6, 6, b'p'),
+        pointer("g", 5, 1, 7),
+        pointer("g", 4, 7, b'p'),
+    ];
+    let live = on_sim(1, move |_, disk| async move {
+        let table = table_of(&disk, 1, &rows).await;
+        let tree = Tree::new(vec![vec![table.clone()], vec![]]);
+        let plan = plan_of(&[table], 1);
+        let compaction = Compaction::new(&disk, &tree.version(), plan, Rc::new(Judge), options()).unwrap();
+        let mut number = 8;
+        let mut next = || {
+            number += 1;
+            (number, format!("/{number}.sst").into())
+        };
+        compaction.run(&mut next).await.unwrap().live
+    });
+    let change =
+        |sign: i64, len: u8| LiveChange { len: sign * record_len(1, len.into()) as i64, count: sign };
+    let want = [
+        (2, change(-1, 8)),
+        (3, change(-1, b'f')),
+        (4, change(-1, b'x')),
+        (5, change(-1, b'r')),
+        (6, change(-1, b'p')),
+        (7, change(-1, b'p')),
+        (9, change(1, 5)),
+    ];
+    assert_eq!(live, BTreeMap::from(want));
 }
 
 #[test]
