@@ -14,12 +14,14 @@ use crate::manifest::{DropEntry, Edit, FooterPlace, LiveDelta, Position, Segment
 use crate::shard::{ClosedMemtable, Shard};
 use futures::future::{Either, select};
 use jdb_io::plant::{Plant, planted};
-use jdb_io::task;
+use jdb_io::{Abort, task};
 use jdb_lsm::{FlushOptions, Flushed, Table, write_runs};
 use jdb_mem::Memtable;
 use jdb_val::{ChainSegment, LogPos};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Time between two attempts after one failed.
@@ -192,11 +194,20 @@ impl Shard {
         }
     }
 
-    /// Reads the segment once: it is the worker's.
+    /// Reads the segment once: it is the worker's. Closing waits for it, for a segment that is sealed without a footer never gets one; it
+    /// ends early when nobody waits any more.
     async fn write_footer(&self, number: u32) -> Result<FooterPlace> {
-        let log = self.log.excerpt(&[number]);
-        let write = self.job(move |disk, _| async move { log.write_footer(&disk, number).await });
-        let (offset, len) = write.await??;
+        let (log, abort) = (self.log.excerpt(&[number]), Abort::default());
+        let of_job = abort.clone();
+        let done = self.disk.job(&abort, move |disk| async move {
+            let mut write = pin!(log.write_footer(&disk, number));
+            // It gives up the thread after each piece, and is looked at again before the next.
+            poll_fn(|cx| if of_job.is_set() { Poll::Ready(None) } else { write.as_mut().poll(cx).map(Some) })
+                .await
+        });
+        // It would panic again and again.
+        let place = done.await.map_err(Error::from).inspect_err(|error| self.poison(error))?;
+        let (offset, len) = place.ok_or(Error::Closed)??;
         Ok(FooterPlace { offset, len })
     }
 

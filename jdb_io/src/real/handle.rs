@@ -54,6 +54,11 @@ pub(super) fn wait_dropped() {
     CLOSER.wait();
 }
 
+/// Starts that thread, unless there is one: with the priority of who asks, which it keeps.
+pub(super) fn start_closer() {
+    let _ = CLOSER.is_there();
+}
+
 /// Lets something go on a thread of its own, which is started for the first such thing.
 pub(super) fn drop_elsewhere(thing: impl Send + 'static) {
     #[cfg(test)]

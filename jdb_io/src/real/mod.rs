@@ -93,17 +93,20 @@ impl RealDisk {
         if !self.hires.get() {
             return None;
         }
-        let start = || Worker::start(&self.flight, self.driver, self.maps.get().reads).ok();
-        self.worker.get_or_init(start).as_ref()
+        self.worker.get_or_init(|| Worker::start(&self.flight, self.driver).ok()).as_ref()
     }
 
-    /// Has the worker do a job.
+    /// Has the worker do a job, for which it may map what this disk may at this moment.
     pub(crate) async fn job<T: Send + 'static, F: Future<Output = T> + 'static>(
         &self,
         worker: &Worker,
         job: impl FnOnce(Disk) -> F + Send + 'static,
     ) -> Result<T> {
-        let answered = worker.hand_over(job);
+        let may = self.maps.get().reads;
+        let answered = worker.hand_over(move |disk| {
+            disk.map_reads(may);
+            job(disk)
+        });
         let done = self.flight.job(async move { answered.await.map_err(io::Error::other) }).await;
         done.map_err(|error| Error::io("job", Path::new("worker"), error))
     }

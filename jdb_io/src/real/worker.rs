@@ -9,7 +9,7 @@
 use crate::counters::Counters;
 use crate::disk::{Disk, Driver};
 use crate::real::flight::Flight;
-use crate::real::sys;
+use crate::real::{handle, sys};
 use crate::runtime::{self, Config};
 use crate::task::Event;
 use futures::FutureExt;
@@ -54,7 +54,9 @@ impl Worker {
     ///
     /// # Errors
     /// The system has no thread or no runtime to give.
-    pub(crate) fn start(flight: &Rc<Flight>, driver: Driver, maps_reads: bool) -> io::Result<Self> {
+    pub(crate) fn start(flight: &Rc<Flight>, driver: Driver) -> io::Result<Self> {
+        // All databases of the process wait for that thread: not for one as nice as the worker.
+        handle::start_closer();
         let (jobs, waiting) = mpsc::unbounded();
         let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
         let run = move || {
@@ -64,7 +66,7 @@ impl Worker {
                 Ok(runtime) => {
                     // Whoever started it is gone: then there are no jobs either.
                     drop(ready.send(Ok(())));
-                    runtime.block_on(run(waiting, maps_reads));
+                    runtime.block_on(run(waiting));
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
@@ -111,7 +113,7 @@ impl Drop for Worker {
 }
 
 /// Carries out jobs, all that there are at once, until no more can come and none is under way.
-async fn run(mut waiting: mpsc::UnboundedReceiver<Job>, maps_reads: bool) {
+async fn run(mut waiting: mpsc::UnboundedReceiver<Job>) {
     /// Counts a job down when it is over, however it ended.
     struct Running(Rc<(Cell<usize>, Event)>);
     impl Drop for Running {
@@ -121,7 +123,6 @@ async fn run(mut waiting: mpsc::UnboundedReceiver<Job>, maps_reads: bool) {
         }
     }
     let disk = Disk::worker();
-    disk.map_reads(maps_reads);
     let running = Rc::<(Cell<usize>, Event)>::default();
     while let Some(job) = waiting.next().await {
         running.0.set(running.0.get() + 1);

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::Abort;
+#[cfg(target_os = "linux")]
+use crate::real::handle::drop_elsewhere;
 use futures::channel::oneshot;
 use std::sync::mpsc;
 use std::thread::ThreadId;
@@ -70,7 +72,22 @@ fn the_worker_lets_others_have_the_processor_and_nobody_else_does() {
         let there = disk.job(&Abort::default(), |_| async { sys::niceness() }).await.unwrap();
         assert!(there > here, "{there} {here}");
         assert_eq!(sys::niceness(), here);
+        // Nor the thread on which it lets things go, which everybody waits for.
+        let (tell, told) = mpsc::channel();
+        disk.job(&Abort::default(), |_| async { drop_elsewhere(Told(tell)) }).await.unwrap();
+        assert_eq!(told.recv().unwrap(), here);
     });
+}
+
+/// Tells how nice the thread is that drops it.
+#[cfg(target_os = "linux")]
+struct Told(mpsc::Sender<i32>);
+
+#[cfg(target_os = "linux")]
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.send(sys::niceness()).unwrap();
+    }
 }
 
 #[test]
