@@ -63,3 +63,32 @@ fn small_commits_are_stored_unless_that_is_not_wanted() {
         println!("skipped: {}", String::from_utf8_lossy(&kind));
     }
 }
+
+#[test]
+fn segments_that_are_sealed_have_a_footer_whoever_makes_it() {
+    let tuning = Tuning { segment_len: Some(1 << 20), memtable_len: Some(32 << 10), ..Tuning::default() };
+    let runtime = jdb::runtime(&RuntimeConfig::default()).unwrap();
+    for worker in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        runtime.block_on(async {
+            let path = dir.path().join("db");
+            let db = jdb::open(Options { shards: 1, tuning, worker, ..Options::at(&path) }).await.unwrap();
+            for i in 0..12_000_u32 {
+                db.ns(1u64).put(i.to_be_bytes(), [7; 300]).await.unwrap();
+            }
+            db.flush().await.unwrap();
+            db.close().await.unwrap();
+            let names = std::fs::read_dir(path.join("shard-000")).unwrap();
+            let mut segments: Vec<_> = names.map(|entry| entry.unwrap().path()).collect();
+            segments.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+            segments.sort();
+            // The last one is still open.
+            segments.pop();
+            assert!(segments.len() >= 3, "{segments:?}");
+            for segment in segments {
+                let text = jdb::dump(&segment, jdb::FileKind::Segment).await.unwrap();
+                assert!(text.contains("footer at"), "{worker} {}", segment.display());
+            }
+        });
+    }
+}
