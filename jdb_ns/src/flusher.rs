@@ -181,8 +181,8 @@ impl Shard {
         Ok(flushed)
     }
 
-    /// Writes the footers of segments that will be sealed by the flush through `end`. A footer is an index that can be
-    /// made again: a failure leaves the segment without one.
+    /// Writes the footers of segments that will be sealed by the flush through `end`. A footer is an index of what the records say
+    /// themselves: a failure leaves the segment without one, and a job that panicked has stopped the shard.
     async fn write_footers(&self, end: LogPos) {
         for segment in self.sealed_through(end) {
             let known = self.footers.borrow().contains_key(&segment.number);
@@ -194,7 +194,7 @@ impl Shard {
         }
     }
 
-    /// Reads the segment once: it is the worker's. Closing waits for it, for a segment that is sealed without a footer never gets one; it
+    /// Reads the segment once: it is the worker's. Closing waits for it, for nobody makes the footer of a sealed segment later; it
     /// ends early when nobody waits any more.
     async fn write_footer(&self, number: u32) -> Result<FooterPlace> {
         let (log, abort) = (self.log.excerpt(&[number]), Abort::default());
