@@ -30,6 +30,7 @@ use jdb_val::{Checkpoint, LogConfig, LogPos, Record, RecordKind, Recovery, Seale
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// File numbers end here; a larger one in a directory is a stray file's.
 const NUMBER_MAX: u32 = u32::MAX - (1 << 20);
@@ -195,6 +196,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         unsynced: RefCell::default(),
         dirty_since: Cell::new(dirty_since),
         sync_wanted: Cell::new(false),
+        segment_begun: Cell::new(Duration::ZERO),
         sync_error: RefCell::new(None),
         mark_due: Cell::new(false),
         sync_commits: Cell::new(false),

@@ -133,13 +133,15 @@ pub(crate) struct Shard {
     /// When the oldest unsynced record was written, on the disk's clock.
     pub(crate) dirty_since: Cell<Option<Duration>>,
     pub(crate) sync_wanted: Cell<bool>,
+    /// When the newest segment was begun, on the disk's clock.
+    pub(crate) segment_begun: Cell<Duration>,
     /// Why the last sync did not happen although nothing is in doubt: a full disk.
     pub(crate) sync_error: RefCell<Option<Error>>,
     /// The last sync is not followed by a mark yet.
     pub(crate) mark_due: Cell<bool>,
     /// Somebody waited for a sync since files were last collected: syncs are worth a file to be written over.
     pub(crate) sync_commits: Cell<bool>,
-    /// A sync is wanted, or there is something to sync.
+    /// A sync is wanted, a segment was closed, or there is something to sync.
     pub(crate) sync_due: Event,
     /// A sync is over, or the shard stopped writing.
     pub(crate) synced: Event,

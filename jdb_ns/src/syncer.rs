@@ -1,4 +1,7 @@
 //! The syncer of a shard: one sync for all that wait, and one at least every sync interval while something is unsynced.
+//!
+//! A segment that was closed is synced at once, while the next one is filled: nobody waits for it, and who writes on and on never comes to
+//! where too many segments are unsynced.
 
 use crate::commit::fail_all;
 use crate::error::Error;
@@ -13,6 +16,10 @@ use std::time::Duration;
 pub(crate) async fn run(shard: Rc<Shard>) {
     while !shard.stopping.get() && shard.poison.borrow().is_none() {
         if !shard.sync_wanted.get() {
+            if shard.closed_is_due() {
+                shard.sync_closed_now().await;
+                continue;
+            }
             match shard.sync_deadline() {
                 None => {
                     shard.wait_until_dirty().await;
@@ -44,6 +51,11 @@ impl Shard {
         Some((since + wait).saturating_sub(self.disk.now()))
     }
 
+    /// Whether a closed segment is to be synced. After a sync for which there was no room the next one is tried when its time has come.
+    fn closed_is_due(&self) -> bool {
+        self.sync_error.borrow().is_none() && self.log.has_unsynced_closed()
+    }
+
     /// Waits for something to sync. When nothing comes for a while after a sync, a mark notes in the log how far it is
     /// durable: damage to what the burst wrote is then told from a torn tail.
     async fn wait_until_dirty(&self) {
@@ -67,11 +79,26 @@ impl Shard {
         }
         self.sync_wanted.set(false);
         self.dirty_since.set(None);
-        match self.log.sync().await {
+        let result = self.log.sync().await;
+        self.mark_due.set(self.mark_due.get() || result.is_ok());
+        self.sync_over(result);
+    }
+
+    /// One sync of what nothing is appended to any more.
+    async fn sync_closed_now(self: &Rc<Self>) {
+        let begun = self.segment_begun.get();
+        let result = self.log.sync_closed().await;
+        // What is left was written after the newest segment began.
+        let left_since = self.dirty_since.get().map(|since| since.max(begun));
+        self.dirty_since.set(left_since);
+        self.sync_over(result);
+    }
+
+    fn sync_over(self: &Rc<Self>, result: jdb_val::Result<LogPos>) {
+        match result {
             Ok(end) => {
                 *self.sync_error.borrow_mut() = None;
                 self.count(|counts| counts.syncs += 1);
-                self.mark_due.set(true);
                 self.answer_synced(end);
                 self.synced.notify();
             }

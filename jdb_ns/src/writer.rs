@@ -151,7 +151,8 @@ impl Shard {
                 }
             } else if unsynced > 0 && !few_held {
                 waited = true;
-                self.want_sync();
+                // One is due, or under way: they were closed.
+                self.sync_due.notify();
                 self.synced.wait().await;
             } else if self.waits_for_flush() {
                 waited = true;
@@ -336,6 +337,10 @@ impl Shard {
                     _ => {}
                 }
             }
+        }
+        if appended.end.segment > self.inserted.get().segment {
+            self.segment_begun.set(self.disk.now());
+            self.sync_due.notify();
         }
         self.inserted.set(appended.end);
         self.visible.set(last);

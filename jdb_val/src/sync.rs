@@ -3,10 +3,11 @@
 //! Invariants
 //! - A sync's reach is what had been **written when it was submitted**; appends go on meanwhile and are not part of it.
 //! - Segments are synced in order, each wholly before a later one counts, then the directory when a name in it is new.
+//! - Nothing is appended to a segment that has a successor: a sync that ends there covers it wholly.
 //! - After a failure, or a sync that was given up half-way, nothing is known: the log is poisoned for good.
 
 use crate::error::Result;
-use crate::log::ValueLog;
+use crate::log::{Segment, State, ValueLog};
 use crate::pos::LogPos;
 use jdb_base::SeqNo;
 use jdb_io::File;
@@ -31,13 +32,34 @@ impl ValueLog {
     /// # Errors
     /// The disk's; [`Error::Poisoned`](crate::Error::Poisoned) after an earlier failure.
     pub async fn sync(&self) -> Result<LogPos> {
+        self.sync_through(Self::reach).await
+    }
+
+    /// As [`ValueLog::sync`], through the end of the last segment that has a successor: what is being written to meanwhile is left
+    /// alone. For who writes much: the next segment is filled while this one becomes durable.
+    ///
+    /// # Errors
+    /// As [`ValueLog::sync`].
+    pub async fn sync_closed(&self) -> Result<LogPos> {
+        self.sync_through(Self::closed_reach).await
+    }
+
+    /// Whether [`ValueLog::sync_closed`] has anything to do.
+    #[must_use]
+    pub fn has_unsynced_closed(&self) -> bool {
+        let state = self.state.borrow();
+        state.synced.segment < state.written.segment && state.closed_end().0 > state.synced
+    }
+
+    /// One sync; what it covers is said when its turn has come.
+    async fn sync_through(&self, reach: impl FnOnce(&Self) -> Reach) -> Result<LogPos> {
         let _turn = self.syncing.take().await;
         if self.config.read_only {
             return Ok(self.synced());
         }
         self.check_alive()?;
         self.make_up_for_tail().await?;
-        let reach = self.reach();
+        let reach = reach(self);
         if reach.target <= self.synced() {
             return Ok(self.synced());
         }
@@ -55,13 +77,7 @@ impl ValueLog {
                 segment.named = true;
             }
         }
-        // The newest segment stays held. The one that the last sync ended in may have got a successor since.
-        let before = state.synced.segment.min(target.segment);
-        for (_, segment) in state.segments.range_mut(before..target.segment) {
-            if let Some(file) = segment.file.take() {
-                segment.keep(file);
-            }
-        }
+        state.release_files(target);
         state.synced = state.synced.max(target);
         state.claimed = state.claimed.max(target);
         state.seq_floor = state.seq_floor.max(reach.last_seq);
@@ -71,18 +87,13 @@ impl ValueLog {
 
     fn reach(&self) -> Reach {
         let state = self.state.borrow();
-        let (from, target) = (state.synced, state.written);
-        let mut reach = Reach { target, files: Vec::new(), new_names: false, last_seq: state.last_seq };
-        for (&number, segment) in state.segments.range(from.segment..=target.segment) {
-            if LogPos::new(number, segment.end) <= from {
-                continue;
-            }
-            if let Some(file) = &segment.file {
-                reach.files.push((number, file.clone()));
-                reach.new_names |= !segment.named;
-            }
-        }
-        reach
+        state.reach(state.written, state.last_seq)
+    }
+
+    fn closed_reach(&self) -> Reach {
+        let state = self.state.borrow();
+        let (target, last_seq) = state.closed_end();
+        state.reach(target, last_seq)
     }
 
     async fn sync_reach(&self, reach: &Reach) -> Result<()> {
@@ -97,6 +108,46 @@ impl ValueLog {
             self.config.names.sync(&self.disk, &self.config.dir).await?;
         }
         Ok(())
+    }
+}
+
+impl State {
+    fn reach(&self, target: LogPos, last_seq: SeqNo) -> Reach {
+        let from = self.synced;
+        let mut reach = Reach { target, files: Vec::new(), new_names: false, last_seq };
+        // What is durable may reach further than what was closed.
+        let numbers = from.segment..=target.segment.max(from.segment);
+        for (&number, segment) in self.segments.range(numbers) {
+            if LogPos::new(number, segment.end) <= from {
+                continue;
+            }
+            if let Some(file) = &segment.file {
+                reach.files.push((number, file.clone()));
+                reach.new_names |= !segment.named;
+            }
+        }
+        reach
+    }
+
+    /// Where the last segment that has a successor ends, and its last sequence.
+    fn closed_end(&self) -> (LogPos, SeqNo) {
+        let newest = self.segments.get(&self.written.segment);
+        newest.map_or((LogPos::START, SeqNo::ZERO), |segment| (segment.pred, segment.pred_last_seq))
+    }
+
+    /// Lets go of the files through `target`, which is durable. The newest segment stays held. The one that the last sync ended in may have
+    /// got a successor since.
+    fn release_files(&mut self, target: LogPos) {
+        let before = self.synced.segment.min(target.segment);
+        let newest = self.written.segment;
+        let is_closed = |&(&number, ref segment): &(&u32, &mut Segment)| {
+            number < newest && LogPos::new(number, segment.end) <= target
+        };
+        for (_, segment) in self.segments.range_mut(before..=target.segment).filter(is_closed) {
+            if let Some(file) = segment.file.take() {
+                segment.keep(file);
+            }
+        }
     }
 }
 
