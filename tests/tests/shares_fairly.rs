@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test harness: its own broken logic shall stop it")]
 
 use futures::future::{join, join_all};
-use jdb::{Db, RuntimeConfig};
+use jdb::{Db, Options, RuntimeConfig, Tuning};
+use jdb_io::Disk;
+use jdb_io::sim::{Latency, SimConfig, SimDisk};
 use std::cell::Cell;
 use std::future::IntoFuture;
+use std::time::Duration;
 use tests::on_sim::on_sim;
 
 /// Puts of the importer that are under way at once; 1 MiB of them are written together.
@@ -33,6 +36,29 @@ fn a_put_does_not_wait_for_the_backlog_of_another_namespace() {
             assert_eq!(done.get(), IMPORTED);
             assert!(ahead.get() <= 3 * (1 << 20) / VALUE_LEN, "seed {seed}: {} puts went first", ahead.get());
         });
+    }
+}
+
+#[test]
+fn who_writes_on_and_on_waits_for_no_sync() {
+    for seed in 0..5 {
+        let sim = SimDisk::new(SimConfig { seed, latency: Latency::up_to(100), ..SimConfig::default() });
+        let tuning = Tuning { segment_len: Some(64 << 10), ..Tuning::default() };
+        let forever = Duration::from_secs(1000);
+        let options = Options { shards: 1, tuning, sync_interval: forever, ..Options::at("/db") };
+        let options = Options { flush_interval: forever, ..options.on_disk(Disk::sim(&sim)) };
+        let run = async move {
+            let db = jdb::open(options).await.unwrap();
+            for i in 0..1000u32 {
+                db.ns(1u64).put(i.to_be_bytes(), vec![7; 1000]).await.unwrap();
+            }
+            let shard = db.stats().shards.swap_remove(0);
+            assert!(shard.segments > 15, "{}", shard.segments);
+            assert_eq!(shard.stalled, Duration::ZERO, "seed {seed}");
+            assert!(shard.syncs >= shard.segments - 2, "{} syncs, {} segments", shard.syncs, shard.segments);
+            db.close().await.unwrap();
+        };
+        sim.executor().block_on(run).unwrap();
     }
 }
 

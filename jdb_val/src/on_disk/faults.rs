@@ -162,6 +162,42 @@ fn a_sync_covers_what_was_written_before_it_and_appends_go_on() {
 }
 
 #[test]
+fn closed_segments_are_synced_alone_and_nothing_of_the_open_one() {
+    let sim = sim(3);
+    let disk = Disk::sim(&sim);
+    run(&sim, async move {
+        let (log, ..) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
+        let mut next = 1;
+        let mut record = async || append(&log, &mut next, &[vec![put(1, "a", vec![1; 1000])]]).await.unwrap();
+        record().await;
+        assert!(!log.has_unsynced_closed());
+        assert_eq!(log.sync_closed().await.unwrap(), LogPos::START, "there is none");
+        while log.chain().len() < 3 {
+            record().await;
+        }
+        assert!(log.has_unsynced_closed());
+        assert_eq!((log.held_segments(), log.unsynced_span()), (3, 7));
+        let [_, closed, open] = log.chain()[..] else { panic!() };
+        assert_eq!(log.sync_closed().await.unwrap(), open.pred);
+        assert_eq!(open.pred, LogPos::new(closed.number, closed.end));
+        assert!(!log.has_unsynced_closed());
+        assert_eq!((log.held_segments(), log.unsynced_span()), (1, 1));
+        // What follows says so, as behind any sync.
+        record().await;
+        assert_eq!(log.sync().await.unwrap(), log.written());
+        // The open one is closed when all of it is synced: nothing is left to do, and its file goes with the next.
+        while log.chain().len() < 4 {
+            log.sync().await.unwrap();
+            record().await;
+        }
+        assert!(!log.has_unsynced_closed());
+        assert_eq!((log.sync_closed().await.unwrap(), log.held_segments()), (log.synced(), 2));
+        log.sync().await.unwrap();
+        assert_eq!(log.held_segments(), 1);
+    });
+}
+
+#[test]
 fn opening_needs_no_space_and_fifty_crashes_while_opening_leave_nothing() {
     let mut sim = written(60, 200);
     let files = sim.paths();
