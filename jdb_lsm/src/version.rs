@@ -13,7 +13,7 @@ use crate::table::{Table, TableMeta, TableSet};
 use bytes::Bytes;
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_mem::Memtable;
-use jdb_sst::Entry;
+use jdb_sst::{Begun, Entry};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
@@ -73,10 +73,12 @@ impl Version {
         let deeper = deeper.iter().filter_map(|tables| level::find(tables, key));
         for table in covering.chain(deeper).filter(|table| table.meta().seq_min <= seq) {
             // Most tables that cover a key do not hold it: what follows costs twice this, and where it follows its memory is near.
-            if table.ready().is_some_and(|reader| reader.rules_out(key, seq)) {
-                continue;
-            }
-            if let Some(found) = get_in_table(table, key, seq, hidden).await? {
+            let begun = match table.ready() {
+                Some(reader) => reader.begin_get(key, seq),
+                None => Some(Begun::default()),
+            };
+            let Some(begun) = begun else { continue };
+            if let Some(found) = get_in_table(table, key, seq, hidden, begun).await? {
                 return Ok(Some(found));
             }
         }
@@ -142,20 +144,21 @@ fn get_in_memtable(memtable: &Memtable, key: &[u8], seq: SeqNo, hidden: &Hidden)
     Ok(None)
 }
 
-/// As [`Version::get`], in one table.
+/// As [`Version::get`], in one table, of which `begun` is known.
 pub(crate) async fn get_in_table(
     table: &Table,
     key: &[u8],
     seq: SeqNo,
     hidden: &Hidden,
+    begun: Begun,
 ) -> Result<Option<Found>> {
     let reader = match table.ready() {
         Some(reader) => reader,
         None => table.reader().await?,
     };
-    let mut seq = seq;
+    let (mut seq, mut begun) = (seq, begun);
     loop {
-        let found = match reader.get_ready(key, seq)? {
+        let found = match reader.get_begun(key, seq, begun)? {
             ControlFlow::Break(found) => found,
             ControlFlow::Continue(stopped) => reader.get_from(key, seq, stopped).await?,
         };
@@ -163,7 +166,7 @@ pub(crate) async fn get_in_table(
         match hidden.skip(entry.seq) {
             None => return found_in(table, entry).map(Some),
             Some(SeqNo::ZERO) => return Ok(None),
-            Some(older) => seq = older,
+            Some(older) => (seq, begun) = (older, Begun::default()),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::table::Table;
 use crate::version::{Payload, Version, get_in_table};
 use jdb_base::SeqNo;
 use jdb_io::task;
+use jdb_sst::Begun;
 use std::rc::Rc;
 
 /// Keys of a sample.
@@ -97,7 +98,7 @@ impl Older<'_> {
         let newest = self.newest.iter().filter(|table| table.covers(key));
         let deeper = self.levels.iter().filter_map(|tables| level::find(tables, key));
         for table in newest.chain(deeper) {
-            match get_in_table(table, key, SeqNo::MAX, &Hidden::NONE).await {
+            match get_in_table(table, key, SeqNo::MAX, &Hidden::NONE, Begun::default()).await {
                 Ok(None) => {}
                 Ok(Some(found)) => {
                     return if let Payload::Pointer(ptr) = found.payload { u64::from(ptr.len) } else { 0 };

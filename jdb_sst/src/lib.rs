@@ -99,7 +99,7 @@ pub use lookup::{Entry, Found, Lookup};
 pub use meta::{CRITICAL, Meta, MetaType};
 pub use options::{TableInfo, WriterOptions};
 pub use properties::Properties;
-pub use reader::{Keep, Many, Near, SstReader, Stopped};
+pub use reader::{Begun, Keep, Many, Near, SstReader, Stopped};
 pub use table_builder::TableBuilder;
 pub use trailer::verify;
 pub use walk::{Walk, Want};

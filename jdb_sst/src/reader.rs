@@ -49,6 +49,10 @@ pub struct Stopped {
     filter: Option<(Handle, u64)>,
 }
 
+/// What [`SstReader::begin_get`] has found out; the default is nothing.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Begun(Option<Want>);
+
 impl SstReader {
     /// Opens a table: reads the footer and the list of meta blocks in one read, and the top index with them when it lies there.
     /// `cache` is a cache and the number of this
@@ -121,26 +125,46 @@ impl SstReader {
         }
     }
 
-    /// Whether what is in memory of index and filter says that there is no version of `key` that is not newer than `seq`; that is
-    /// certain, and `false` says nothing: of damage neither. Cost: no I/O, no allocation; less than [`SstReader::get_ready`], which would
-    /// find the same.
+    /// Asks what is in memory of index and filter. `None`: there is no version of `key` that is not newer than `seq`, for certain.
+    /// Anything else is for [`SstReader::get_begun`], and says nothing: of damage neither. Cost: no I/O, no allocation; less than
+    /// [`SstReader::get_ready`], which would find the same.
     #[inline]
     #[must_use]
-    pub fn rules_out(&self, key: &[u8], seq: SeqNo) -> bool {
+    pub fn begin_get(&self, key: &[u8], seq: SeqNo) -> Option<Begun> {
         let want = match self.begin(key, seq) {
-            Ok((_, Some(want))) => want,
-            Ok((_, None)) => return true,
-            Err(_) => return false,
+            Ok((_, want)) => want?,
+            Err(_) => return Some(Begun(None)),
         };
         let (Some(salt), Some(filter), Some((cache, file_id))) = (self.salt, want.filter(), &self.cache)
         else {
-            return false;
+            return Some(Begun(None));
         };
         let asked = cache.get_with(*file_id, filter.offset, |bytes| {
-            let filter = FilterBlock::parse(bytes).ok().flatten();
-            filter.is_some_and(|filter| !filter.may_contain(filter_hash(key, salt)))
+            let filter = FilterBlock::parse(bytes).ok()?;
+            Some(filter.is_none_or(|filter| filter.may_contain(filter_hash(key, salt))))
         });
-        asked.unwrap_or(false)
+        match asked.flatten() {
+            Some(false) => None,
+            // It is not asked again.
+            Some(true) => Some(Begun(Some(Want { filter_len: 0, ..want }))),
+            None => Some(Begun(None)),
+        }
+    }
+
+    /// As [`SstReader::get_ready`], with what [`SstReader::begin_get`] has found out about the same key and sequence.
+    ///
+    /// # Errors
+    /// As [`SstReader::get`].
+    #[inline]
+    pub fn get_begun(
+        &self,
+        key: &[u8],
+        seq: SeqNo,
+        begun: Begun,
+    ) -> Result<ControlFlow<Option<Entry>, Stopped>> {
+        let Some(want) = begun.0 else { return self.get_ready(key, seq) };
+        let (lookup, _) = Lookup::new(&self.footer, self.limit, key, seq);
+        self.go_on(key, &lookup, want)
     }
 
     /// Goes on with [`SstReader::get`] from where [`SstReader::get_ready`] stopped, for the same key and sequence.
