@@ -23,7 +23,6 @@ use crate::packing::{PackJob, PackReport, Packed, pack_options};
 use crate::shard::Shard;
 use crate::victims::{Balance, Files, Limits, Victims};
 use futures::future::select;
-use futures::join;
 use jdb_io::Gauge;
 use jdb_io::plant::{Plant, planted};
 use jdb_lsm::Version;
@@ -150,12 +149,8 @@ pub(crate) async fn run(shard: Rc<Shard>) {
     let mut finished = None;
     let mut retry = RETRY;
     while !shard.is_over() {
-        let due = finished.is_some() || shard.next_victims().await.is_some();
-        // Where there was no room, what was given back comes first.
-        if (!due || shard.collection.tight.get()) && shard.remove_collected().await {
-            continue;
-        }
-        if !due {
+        shard.remove_collected().await;
+        if finished.is_none() && shard.next_victims().await.is_none() {
             // It may have stopped while the MANIFEST's lock was waited for: nobody wakes a second time.
             if !shard.is_over() {
                 shard.wait_for_collection().await;
@@ -163,11 +158,10 @@ pub(crate) async fn run(shard: Rc<Shard>) {
             continue;
         }
         let left_out = shard.collection.left_out.borrow().len();
-        // Files of many megabytes go slowly: meanwhile the next ones are collected.
-        let (result, removed) = join!(shard.collect_one(&mut finished), shard.remove_collected());
+        let result = shard.collect_one(&mut finished).await;
         let no_space = result.as_ref().is_err_and(Error::is_no_space);
         shard.collection.tight.set(no_space);
-        if no_space && (removed || shard.make_room().await) {
+        if no_space && shard.make_room().await {
             continue;
         }
         if result.is_ok() {
@@ -308,6 +302,7 @@ impl Shard {
             return Err(error);
         }
         *finished = None;
+        self.remove_collected().await;
         Ok(())
     }
 
@@ -400,18 +395,15 @@ impl Shard {
         checked
     }
 
-    /// Removes collected files that no Version leads to any more, and says whether there were any. What cannot be removed goes at the
-    /// next open.
-    async fn remove_collected(&self) -> bool {
-        let mut any = false;
+    /// Removes collected files that no Version leads to any more. What cannot be removed goes at the next open.
+    pub(crate) async fn remove_collected(&self) {
         loop {
             let free = |retired: &Retired| retired.until.strong_count() == 0 || planted(Plant::RemovePinned);
             let first_is_free = self.collection.retired.borrow().front().is_some_and(free);
             if !first_is_free {
-                return any;
+                return;
             }
-            let Some(retired) = self.collection.retired.borrow_mut().pop_front() else { return any };
-            any = true;
+            let Some(retired) = self.collection.retired.borrow_mut().pop_front() else { return };
             let recycles = self.sync_commits.replace(false);
             for number in retired.segments {
                 self.log.forget(number);
