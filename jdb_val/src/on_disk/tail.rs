@@ -153,6 +153,33 @@ fn a_tail_without_room_to_be_written_again_is_served_and_counts_as_unsynced() {
     }
 }
 
+#[test]
+fn a_sync_of_closed_segments_makes_up_for_the_whole_tail() {
+    for seed in 0..20 {
+        let (sim, synced, written) = failed_sync();
+        let (disk, shared) = (Disk::sim(&sim), sim.clone());
+        run(&sim, async move {
+            shared.inject(once(OpKind::Write, FaultKind::Enospc));
+            let (log, ..) = open(&disk, config(), &Checkpoint::default()).await.unwrap();
+            assert!(log.synced() == synced && log.has_unsynced_closed());
+            shared.inject(once(OpKind::Write, FaultKind::Enospc));
+            assert!(log.sync_closed().await.unwrap_err().is_no_space());
+            assert!(!log.is_poisoned() && log.has_unsynced_closed());
+            let open_from = log.chain().last().unwrap().pred;
+            assert_eq!(log.sync_closed().await.unwrap(), open_from);
+            assert!(synced < open_from && open_from < written && !log.has_unsynced_closed());
+            if seed % 2 == 0 {
+                // Nothing of this life is behind it: no file, and yet durable.
+                assert_eq!(log.sync().await.unwrap(), written);
+                append(&log, &mut 100, &[vec![put(1, "k", "of this life")]]).await.unwrap();
+            }
+        });
+        let cut = sim.power_cut(seed, SimConfig::default());
+        let (recovered, seen) = reopen(&cut, config()).unwrap();
+        assert!((40..=41).contains(&seen.len()) && recovered.end >= written, "seed {seed}: {}", seen.len());
+    }
+}
+
 /// Opens a log of 1 MB, unsynced behind its first records, of which `change` is made when replay has read the record with this
 /// number, before anything is written again. The result, where that record lies, and the disk.
 fn changed_while_open(
