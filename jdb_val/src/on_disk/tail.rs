@@ -107,7 +107,7 @@ fn failed_sync() -> (SimDisk, LogPos, LogPos) {
         let mut next = 1;
         for i in 0..40 {
             append(&log, &mut next, &[vec![put(1, &format!("{i}"), vec![7; 300])]]).await.unwrap();
-            if i == 10 {
+            if i == 4 {
                 log.sync().await.unwrap();
             }
         }
