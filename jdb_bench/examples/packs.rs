@@ -167,7 +167,7 @@ impl Figures {
     fn line(&self) -> String {
         let m = |values: &Vec<f64>| median(values.clone());
         format!(
-            "{:>10.1} us, cpu {:>10.1} us, reads {:>8.2}, waited {:>8.2}, {:>9.2} KiB",
+            "{:>10.2} us, cpu {:>10.2} us, reads {:>8.2}, waited {:>8.2}, {:>9.2} KiB",
             m(&self.time_us),
             m(&self.cpu_us),
             m(&self.reads),

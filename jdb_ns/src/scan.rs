@@ -109,11 +109,16 @@ impl Scan {
             if self.ahead.wanted() > 0 {
                 return Ok(None);
             }
-            self.repin();
-            if backward { self.inner.prev_ready()? } else { self.inner.next_ready()? }
+            self.step_below_ready(backward)?
         };
         self.steps += u32::from(found.is_some());
         Ok(found)
+    }
+
+    #[inline]
+    fn step_below_ready(&mut self, backward: bool) -> Result<Option<bool>> {
+        self.repin();
+        Ok(if backward { self.inner.prev_ready()? } else { self.inner.next_ready()? })
     }
 
     #[inline]
@@ -165,7 +170,12 @@ impl Scan {
         self.ahead.backward = backward;
         let (mut rows, mut len) = (0, 0u64);
         while rows < self.ahead.wanted() && len < ahead::LEN_MAX {
-            match self.step_below(backward).await {
+            let stepped = match self.step_below_ready(backward) {
+                Ok(None) => self.step_below(backward).await,
+                Ok(Some(found)) => Ok(found),
+                Err(error) => Err(error),
+            };
+            match stepped {
                 Ok(true) => {}
                 Ok(false) => break,
                 // It comes again when the rows before it are used up.
