@@ -72,7 +72,7 @@ impl Version {
         let covering = newest.iter().filter(|table| table.covers(key));
         let deeper = deeper.iter().filter_map(|tables| level::find(tables, key));
         for table in covering.chain(deeper).filter(|table| table.meta().seq_min <= seq) {
-            // Most tables that cover a key do not hold it: what follows costs twice this, and where it follows its memory is near.
+            // Most tables that cover a key do not hold it: what follows costs twice this.
             let begun = match table.ready() {
                 Some(reader) => reader.begin_get(key, seq),
                 None => Some(Begun::default()),

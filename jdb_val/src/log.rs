@@ -179,7 +179,7 @@ pub struct LogStats {
     pub writes: u64,
     /// Writes and creations that failed.
     pub writes_failed: u64,
-    /// Calls of [`ValueLog::sync`] that had something to do.
+    /// Calls of [`ValueLog::sync`] and [`ValueLog::sync_closed`] that had something to do.
     pub syncs: u64,
     /// Values read by pointer.
     pub values_read: u64,
