@@ -99,7 +99,7 @@ impl RealFile {
     pub(crate) async fn sync(&self) -> Result<()> {
         self.flight.count(|c| c.syncs += 1);
         let _syncing = self.stores.get().map(Syncing::new);
-        let result = self.flight.run(buffer::sync(self.file.clone())).await;
+        let result = self.flight.run_sync(buffer::sync(self.file.clone())).await;
         result.map_err(|error| self.error("sync", error))
     }
 

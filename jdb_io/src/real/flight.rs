@@ -6,7 +6,8 @@
 //! Invariants
 //! - An operation is counted from before its submission until its result has arrived. A task that the runtime drops
 //!   without a result (the runtime goes away) is never counted down: its operation may still be running.
-//! - A lock that is let go while something is in flight is released when nothing is any more, or never.
+//! - A lock that is let go while something is in flight is released when nothing is any more; or, when the runtime goes away before, at once
+//!   if only syncs are, which change nothing, else never.
 //! - When it is gone, so are all mappings of its files: each file drops its own before its share of this.
 
 use crate::counters::Counters;
@@ -31,6 +32,8 @@ pub(crate) struct Flight {
     counters: Cell<Counters>,
     landed: Event,
     let_go: RefCell<Vec<File>>,
+    /// Of what is in flight, syncs.
+    syncs: Cell<usize>,
     /// Of what is in flight, jobs of the worker.
     jobs: Cell<usize>,
     /// What the worker has done.
@@ -77,18 +80,27 @@ impl Flight {
         Waiter(Some(task)).await?
     }
 
+    /// As [`Flight::run`], for a sync: whoever opens its files meanwhile has nothing to fear from it.
+    pub(crate) async fn run_sync(
+        self: &Rc<Self>,
+        sync: impl Future<Output = io::Result<()>> + 'static,
+    ) -> io::Result<()> {
+        self.syncs.set(self.syncs.get() + 1);
+        let flight = self.clone();
+        let counted = async move {
+            let result = sync.await;
+            flight.syncs.set(flight.syncs.get() - 1);
+            result
+        };
+        self.run(counted).await
+    }
+
     /// Runs a slow call on a thread of compio's pool.
     pub(crate) async fn blocking<T: Send + 'static>(
         self: &Rc<Self>,
         call: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        self.run(async move {
-            let operation = Asyncify::new(move || BufResult(Ok(0), call()));
-            let BufResult(result, operation) = compio::runtime::submit(operation).await;
-            result?;
-            operation.into_inner()
-        })
-        .await
+        self.run(on_pool(call)).await
     }
 
     /// Waits for the answer to a job of the worker, which is in flight until it comes, whatever becomes of the future that this returns.
@@ -140,12 +152,23 @@ impl Flight {
 
 impl Drop for Flight {
     /// Locks still here wait for operations that nobody will hear of again: their descriptors stay open, so that no
-    /// other process takes the database over while the kernel may still be writing to it.
+    /// other process takes the database over while the kernel may still be writing to it for us.
     fn drop(&mut self) {
-        self.let_go.take().into_iter().for_each(std::mem::forget);
+        let changes_nothing = self.in_flight.get() == self.syncs.get();
+        self.let_go.take().into_iter().for_each(if changes_nothing { release } else { std::mem::forget });
         // The last file of the disk is gone, and so shall be what it had mapped: nothing holds its file system any more.
         handle::wait_dropped();
     }
+}
+
+/// A slow call on a thread of compio's pool.
+pub(super) async fn on_pool<T: Send + 'static>(
+    call: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let operation = Asyncify::new(move || BufResult(Ok(0), call()));
+    let BufResult(result, operation) = compio::runtime::submit(operation).await;
+    result?;
+    operation.into_inner()
 }
 
 /// Not before the last page is there that was asked for. And not by closing alone: a process that another thread is just starting

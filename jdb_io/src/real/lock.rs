@@ -8,7 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// A held lock. Dropped, it is released when nothing of its disk is in flight any more; when the runtime goes away
-/// before that, it is held until the process ends.
+/// before that, it is held until the process ends, unless only syncs are in flight.
 #[derive(Debug)]
 pub(crate) struct RealLock {
     file: Option<File>,

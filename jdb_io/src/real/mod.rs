@@ -167,7 +167,9 @@ impl RealDisk {
 
     pub(crate) async fn sync_dir(&self, dir: &Path) -> Result<()> {
         self.flight.count(|c| c.dir_syncs += 1);
-        self.blocking("sync_dir", dir, sys::sync_dir).await
+        let owned = dir.to_owned();
+        let result = self.flight.run_sync(flight::on_pool(move || sys::sync_dir(&owned))).await;
+        result.map_err(|error| Error::io("sync_dir", dir, error))
     }
 
     pub(crate) async fn lock(&self, path: &Path) -> Result<Lock> {

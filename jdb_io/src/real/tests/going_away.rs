@@ -59,6 +59,40 @@ fn memory_descriptor_and_lock_outlive_a_runtime_that_goes_away_with_reads_in_fli
 }
 
 #[test]
+fn syncs_in_flight_hold_no_lock_when_the_runtime_goes_away() {
+    for (driver, runtime) in runtimes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, lock_path) = (dir.path().join("f"), dir.path().join("LOCK"));
+        let (disk, file) = runtime.block_on(async {
+            let disk = Rc::new(RealDisk::new());
+            let file = disk.open(&path, Mode::Truncate).await.unwrap();
+            file.write_at(0, bytes(CUT_LEN, 1)).await.0.unwrap();
+            let lock = disk.lock(&lock_path).await.unwrap();
+            disk.spawn(async move {
+                std::future::pending::<()>().await;
+                drop(lock);
+            });
+            (disk, file)
+        });
+        runtime.enter(|| {
+            let (of_dir, dir) = (disk.clone(), dir.path().to_owned());
+            disk.spawn(async move { drop(file.sync().await) });
+            disk.spawn(async move { drop(of_dir.sync_dir(&dir).await) });
+            while runtime.run() {}
+        });
+        runtime.flush();
+        drop(runtime);
+        assert_eq!(disk.in_flight(), 2, "{driver:?}: operations whose end was not seen");
+        assert_eq!(descriptors_of(&lock_path), 1, "{driver:?}: the disk is still there");
+        drop(disk);
+        assert_eq!(descriptors_of(&lock_path), 0, "{driver:?}");
+        for (_, runtime) in runtimes() {
+            runtime.block_on(async { Disk::real().lock(&lock_path).await.map(drop) }).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_panic_of_the_main_task_frees_no_memory_that_is_in_use() {
     for (driver, runtime) in runtimes() {
         let dir = tempfile::tempdir().unwrap();
