@@ -127,7 +127,8 @@ fn pieces(criterion: &mut Criterion) {
             let plan =
                 pick(&version.candidates(|_| 0, |_, _| false), u64::MAX, &[], &PickerOptions::default());
             let writer = WriterOptions::default();
-            let options = CompactionOptions { writer, table_len: 16 << 20, record_len: |_, _| 0 };
+            let options =
+                CompactionOptions { writer, table_len: 16 << 20, record_len: |_, _| 0, tracked: Vec::new() };
             let plan = plan.expect("four tables of level 0 are due");
             let compaction = Compaction::new(&disk, &version, plan, Rc::new(Newest), options);
             runtime.block_on(async {

@@ -143,7 +143,8 @@ async fn deep_tree(dir: &Path) -> Tree {
             let version = tree.version();
             let plan = pick_all(&version.candidates(|_| 0, |_, _| false), 0).1.unwrap();
             let writer = WriterOptions::default();
-            let options = CompactionOptions { writer, table_len: 64 << 10, record_len: |_, _| 0 };
+            let options =
+                CompactionOptions { writer, table_len: 64 << 10, record_len: |_, _| 0, tracked: Vec::new() };
             let compaction = Compaction::new(&disk, &version, plan, Rc::new(Newest), options).unwrap();
             let mut next = 10;
             let mut next_file = || {

@@ -42,8 +42,12 @@ async fn run(disk: &Disk, dir: &Path, count: u64) -> Result<(), Box<dyn Error>> 
         let version = tree.version();
         let before = version.candidates(|_| 0, |_, _| false);
         let Some(plan) = pick(&before, u64::MAX, &[], &PickerOptions::default()) else { break };
-        let options =
-            CompactionOptions { writer: jdb_sst::WriterOptions::default(), table_len: 16 << 20, record_len };
+        let options = CompactionOptions {
+            writer: jdb_sst::WriterOptions::default(),
+            table_len: 16 << 20,
+            record_len,
+            tracked: Vec::new(),
+        };
         let compaction = Compaction::new(disk, &version, plan, Rc::new(Newest), options)?;
         let start = disk.now();
         let mut next_file = || {

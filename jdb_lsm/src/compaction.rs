@@ -34,6 +34,7 @@ use crate::keeper::{Keeper, Verdict};
 use crate::level::{LevelCursor, Reading};
 use crate::merge::{EntryRef, Merge, Source};
 use crate::picker::Plan;
+use crate::seq_set::SeqSet;
 use crate::shadow::Seen;
 use crate::table::{Table, TableMeta};
 use crate::version::Version;
@@ -59,6 +60,8 @@ pub struct CompactionOptions {
     pub table_len: u64,
     /// Length in the value log of a record with this key and value length.
     pub record_len: fn(usize, usize) -> u64,
+    /// Origins, rising, of which it is to say which records its outputs do not point to any more.
+    pub tracked: Vec<u32>,
 }
 
 /// Gives each new table its number and its file.
@@ -88,6 +91,7 @@ pub struct Compaction {
     created: Vec<PathBuf>,
     added: Vec<TableMeta>,
     live: BTreeMap<u32, LiveChange>,
+    left_out: BTreeMap<u32, Option<SeqSet>>,
     progress: Progress,
     /// A step failed or was dropped.
     failed: bool,
@@ -143,6 +147,8 @@ pub struct Compacted {
     pub moved: Vec<u32>,
     /// Live values by origin.
     pub live: BTreeMap<u32, LiveChange>,
+    /// The sequences of pointers that went, of [`CompactionOptions::tracked`] origins; `None`: it cannot be said.
+    pub left_out: BTreeMap<u32, Option<SeqSet>>,
     /// The newest sequence at the start: the log must be durable through it before the MANIFEST names the result, else
     /// the effect of a drop is durable before the drop.
     pub log_needed: SeqNo,
@@ -189,6 +195,7 @@ impl Compaction {
             created: Vec::new(),
             added: Vec::new(),
             live: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             progress: Progress::default(),
             failed: false,
         })
@@ -264,6 +271,7 @@ impl Compaction {
             removed,
             moved,
             live: self.live,
+            left_out: self.left_out,
             log_needed: self.start,
             progress: self.progress,
         })
@@ -434,6 +442,14 @@ impl Compaction {
         let change = self.live.entry(ptr.segment).or_default();
         change.len += sign * i64::try_from(len).unwrap_or(i64::MAX);
         change.count += sign;
+        if self.options.tracked.binary_search(&ptr.segment).is_ok() {
+            let left_out = self.left_out.entry(ptr.segment).or_insert_with(SeqSet::none);
+            if sign < 0 {
+                SeqSet::insert_into(left_out, entry.seq);
+            } else {
+                *left_out = None;
+            }
+        }
         Ok(())
     }
 }

@@ -12,6 +12,7 @@
 use crate::error::{Error, Result};
 use crate::held::Held;
 use crate::keeper::{Keeper, Newest};
+use crate::seq_set::SeqSet;
 use crate::shadow::Seen;
 use crate::table::TableMeta;
 use crate::visibility::Visibility;
@@ -71,6 +72,8 @@ pub struct Flushed {
     pub sample: Sample,
     /// Pointers in the table: bytes of values by origin segment, and how many.
     pub live: Map<u32, Live>,
+    /// The sequences of these pointers; `None`: they lie too far from each other.
+    pub pointed: Map<u32, Option<SeqSet>>,
     /// Tombstones in the table.
     pub tombstones: u64,
 }
@@ -188,6 +191,7 @@ pub async fn write_runs(
         writer: None,
         record_len: options.record_len,
         live: Map::default(),
+        pointed: Map::default(),
         sample: Sample::default(),
         held: Held::default(),
         key: None,
@@ -227,6 +231,7 @@ struct Flush {
     writer: Option<SstWriter>,
     record_len: fn(usize, usize) -> u64,
     live: Map<u32, Live>,
+    pointed: Map<u32, Option<SeqSet>>,
     sample: Sample,
     held: Held,
     /// The key whose versions are coming.
@@ -254,6 +259,7 @@ impl Flush {
             let origin = self.live.entry(ptr.segment).or_default();
             origin.len += (self.record_len)(key.len(), ptr.len as usize);
             origin.count += 1;
+            SeqSet::insert_into(self.pointed.entry(ptr.segment).or_insert_with(SeqSet::none), seq);
         }
         self.tombstones += u64::from(kind == Kind::Tombstone);
         self.sample.add(key);
@@ -261,8 +267,10 @@ impl Flush {
     }
 
     async fn finish(self, number: u32) -> Result<Option<Flushed>> {
-        let Self { writer: Some(writer), live, sample, held, tombstones, .. } = self else { return Ok(None) };
+        let Self { writer: Some(writer), live, pointed, sample, held, tombstones, .. } = self else {
+            return Ok(None);
+        };
         let meta = TableMeta { tombstones, held, ..TableMeta::of(number, writer.finish().await?) };
-        Ok(Some(Flushed { meta, sample, live, tombstones }))
+        Ok(Some(Flushed { meta, sample, live, pointed, tombstones }))
     }
 }

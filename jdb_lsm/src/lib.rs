@@ -17,6 +17,7 @@
 //! | [`picker`] | which tables are to be merged next |
 //! | [`keeper`] | what a flush or a compaction may let go |
 //! | [`held`] | what a table holds for read points alone |
+//! | [`seq_set`] | which records of a segment tables point to |
 //! | [`weigh`] | how many value bytes a new table probably hides |
 //! | [`compaction`] | tables become fewer and lie deeper |
 
@@ -32,6 +33,7 @@ pub mod level;
 pub mod merge;
 pub mod picker;
 pub mod scan;
+pub mod seq_set;
 mod shadow;
 pub mod sweep;
 pub mod table;
@@ -46,12 +48,13 @@ pub mod weigh;
 pub use compaction::{Compacted, Compaction, CompactionOptions, LiveChange, Progress};
 pub use count::GroupCount;
 pub use error::{Error, Result};
-pub use flush::{FlushOptions, Flushed, write_runs, write_table};
+pub use flush::{FlushOptions, Flushed, Live, write_runs, write_table};
 pub use held::Held;
 pub use hidden::{Hidden, SeqRange};
 pub use keeper::{DropRange, Group, Keeper, Newest, ReadPoint, Verdict};
 pub use picker::{Candidate, PickerOptions, Plan, Reason, pick, pick_all, waiting};
 pub use scan::{Row, Scan};
+pub use seq_set::SeqSet;
 pub use sweep::Sweep;
 pub use table::{Table, TableMeta, TableSet};
 pub use table_file::TableFile;

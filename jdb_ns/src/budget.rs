@@ -5,7 +5,8 @@
 //! | memtables | 1/2 | active ones, and closed ones until they are freed | [`Account`](crate::account::Account): closes, lets writers wait |
 //! | blocks | 1/4, and what memtables leave of their half | the block cache with its own tables | [`BlockCache`](jdb_io::BlockCache): evicts |
 //! | handles | 1/16 | open tables with their top indexes, open segments | [`Handles`](jdb_io::Handles): evicts |
-//! | buffers | 3/16 | of flushes under way 1/16, of compactions 1/16; what writers of the log keep, and the allocator's waste | [`Budget::flush_count_max`] |
+//! | live records | 1/64 | which records of the log are live | [`LiveSets`](crate::live_sets::LiveSets): forgets |
+//! | buffers | 11/64 | of flushes under way 1/16, of compactions 1/16; what writers of the log keep, and the allocator's waste | [`Budget::flush_count_max`] |
 //!
 //! On top come what callers have handed over and not yet got an answer for, what they hold of values read, and about 300
 //! bytes for each table, segment and pack that exists; and for each collection under way, two at most, about 12 MiB: the records that it
@@ -23,6 +24,8 @@ pub(crate) struct Budget {
     pub(crate) cache_len: usize,
     /// What is kept open.
     pub(crate) handles_len: usize,
+    /// What is known of live records.
+    pub(crate) live_sets_len: usize,
     /// Flushes that may be under way at the same time.
     pub(crate) flush_count_max: usize,
 }
@@ -38,6 +41,7 @@ impl Budget {
             memtable_len: memory / 2,
             cache_len: memory / 4,
             handles_len: memory / 16,
+            live_sets_len: memory / 64,
             flush_count_max: (memory / 16 / FLUSH_BUFFER_LEN).max(1),
         }
     }
@@ -93,9 +97,9 @@ mod tests {
     fn shares_leave_a_rest_for_buffers() {
         for memory in [0, 1, 1 << 20, 64 << 20, usize::MAX] {
             let budget = Budget::of(memory);
-            let Budget { memtable_len, cache_len, handles_len, .. } = budget;
-            let held = memtable_len + cache_len + handles_len;
-            assert!(held <= memory - memory / 16 * 3, "{memory}: {budget:?}");
+            let Budget { memtable_len, cache_len, handles_len, live_sets_len, .. } = budget;
+            let held = memtable_len + cache_len + handles_len + live_sets_len;
+            assert!(held <= memory - memory / 64 * 11, "{memory}: {budget:?}");
             assert!(budget.flush_count_max >= 1, "{memory}");
         }
     }

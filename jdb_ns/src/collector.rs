@@ -16,6 +16,7 @@
 
 use crate::error::{Error, Result};
 use crate::filename::FileName;
+use crate::live_sets::Known;
 use crate::manifest::{Edit, PackEntry, State};
 use crate::pace::{self, Pressure};
 use crate::pack::Pack;
@@ -314,6 +315,7 @@ impl Shard {
         // Its tables are not to be removed meanwhile; its memtables are not asked, nor to be kept from being freed.
         let mut pinned = Version::clone(&self.tree.version());
         pinned.memtables.clear();
+        let known = self.known_of(&victims);
         let entry = |&number: &u32| (number, self.packs.get(number).map(|pack| pack.entry().clone()));
         let job = PackJob {
             dir: self.dir.clone(),
@@ -323,6 +325,7 @@ impl Shard {
             log: self.log.excerpt(&victims.segments),
             packs: victims.packs.iter().map(entry).collect(),
             tables: pinned.table_set(),
+            known,
             share: self.collection.share.clone(),
         };
         let PackReport { packed, damage } = self.job(|disk, abort| job.run(disk, abort)).await?;
@@ -337,6 +340,16 @@ impl Shard {
                 Err(error)
             }
         }
+    }
+
+    /// What is known of the victims' origins, as of the newest Version.
+    fn known_of(&self, victims: &Victims) -> Known {
+        if planted(Plant::TrustNewest) {
+            return Known::default();
+        }
+        let packs = victims.packs.iter().filter_map(|&number| self.packs.get(number));
+        let of_packs = packs.flat_map(|pack| pack.entry().origins.clone());
+        self.live_sets.borrow().of(victims.segments.iter().copied().chain(of_packs))
     }
 
     /// Makes a collection the shard's own. After an error it may be tried again: the pack stays, for a record that failed may

@@ -257,6 +257,7 @@ impl Shard {
             writer: self.writer_options(),
             table_len: self.settings.table_len,
             record_len: jdb_val::record_len,
+            tracked: self.live_sets.borrow().origins(),
         };
         let job = MergeJob {
             tables: self.tree.version().table_set_for(&plan),
@@ -316,6 +317,7 @@ impl Shard {
             Rc::new(Table::new(&self.disk, path, meta.clone(), Some(self.cache.clone()), &self.handles))
         });
         self.tree.compacted(result, added.collect());
+        self.live_sets.borrow_mut().left_out(&result.left_out);
         self.drops.borrow_mut().remove(&gone);
         self.retire_due.set(usize::MAX);
         self.note_live(&manifest.state);

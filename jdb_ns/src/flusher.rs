@@ -10,6 +10,7 @@ use crate::compactor::table_entry;
 use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::keeper::Moment;
+use crate::live_sets::LiveSets;
 use crate::manifest::{DropEntry, Edit, FooterPlace, LiveDelta, Position, SegmentEntry, State};
 use crate::shard::{ClosedMemtable, Shard};
 use futures::future::{Either, select};
@@ -115,9 +116,12 @@ impl Shard {
         let mut manifest = self.manifest.lock().await;
         let state = stale.as_ref().unwrap_or(&manifest.state);
         let (edit, gone) = self.flush_edit(state, closed, written.as_ref());
+        let new_origins =
+            written.as_ref().map(|flushed| LiveSets::new_origins(&flushed.pointed, &manifest.state));
         // After an error the record may be whole on disk all the same: its table stays.
         self.commit_edit(&mut manifest, &edit).await?;
         let table = written.map(|flushed| {
+            self.live_sets.borrow_mut().flushed(flushed.pointed, &new_origins.unwrap_or_default());
             let path = FileName::Table(flushed.meta.number).path(&self.dir);
             Rc::new(Table::new(&self.disk, path, flushed.meta, Some(self.cache.clone()), &self.handles))
         });

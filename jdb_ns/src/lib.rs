@@ -50,6 +50,7 @@ mod inline;
 mod job;
 mod keeper;
 pub mod listing;
+mod live_sets;
 pub mod manager;
 pub mod manifest;
 mod merge;

@@ -133,6 +133,7 @@ impl Manager {
             compress_packs: options.compress_packs,
             pack_block_len: options.pack_block_len,
             life_jump: options.life_jump.max(2),
+            live_sets_len: budget.live_sets_len / usize::from(superblock.shard_count).max(1),
             read_only: options.read_only,
         };
         let opened = try_join_all((0..superblock.shard_count).map(|index| {

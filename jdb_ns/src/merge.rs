@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::filename::FileName;
+use crate::live_sets::{Fate, Origins};
 use crate::pack::Pack;
 use crate::packing::{Clock, Site};
 use crate::records::{InOrder, Record, Records};
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use jdb_base::key::entry_order;
 use jdb_base::{SeqNo, ValuePtr};
 use jdb_sst::Cursor;
-use jdb_val::record_len;
+use jdb_val::{Wanted, record_len};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -23,9 +24,38 @@ use std::rc::Rc;
 pub(crate) struct Row {
     pub(crate) key: Vec<u8>,
     pub(crate) seq: SeqNo,
-    pub(crate) ptr: ValuePtr,
-    /// Its value when it was read along.
-    pub(crate) value: Option<Bytes>,
+    /// The segment that it was written to.
+    pub(crate) origin: u32,
+    pub(crate) value: Value,
+}
+
+/// The value of a live record.
+#[derive(Debug)]
+pub(crate) enum Value {
+    /// It is in the record's segment.
+    At(ValuePtr),
+    /// It was read along.
+    Read(Bytes),
+}
+
+impl Value {
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::At(ptr) => u64::from(ptr.len),
+            Self::Read(value) => value.len() as u64,
+        }
+    }
+}
+
+impl Row {
+    /// What has to be read of it.
+    pub(crate) fn wanted(&self) -> Option<Wanted<'_>> {
+        match self.value {
+            Value::At(ptr) => Some(Wanted { ptr, key: &self.key, seq: self.seq }),
+            Value::Read(_) => None,
+        }
+    }
 }
 
 /// The live records of some files, in the order of a table.
@@ -33,15 +63,17 @@ pub(crate) struct Merge<'a> {
     site: &'a Site,
     index: Index<'a>,
     records: InOrder<'a>,
-    packs: Vec<Source>,
+    packs: Vec<Source<'a>>,
     /// Bytes of the records so far, by origin.
     live: BTreeMap<u32, u64>,
 }
 
 /// A pack and where it stands.
-struct Source {
+struct Source<'a> {
     number: u32,
     pack: Rc<Pack>,
+    /// What is known of what is in it.
+    known: Origins<'a>,
     cursor: Cursor,
 }
 
@@ -70,7 +102,8 @@ impl<'a> Merge<'a> {
             };
             let mut cursor = pack.reader_uncached().await.map_err(left_out)?.cursor();
             cursor.seek_first().await.map_err(|error| left_out(error.into()))?;
-            merge.packs.push(Source { number, pack, cursor });
+            let known = site.known.origins(&pack.entry().origins);
+            merge.packs.push(Source { number, pack, known, cursor });
         }
         Ok(merge)
     }
@@ -97,7 +130,12 @@ impl<'a> Merge<'a> {
             };
             let Some(source) = at.and_then(|at| self.packs.get_mut(at)) else {
                 let Some(Record { key, seq, ptr }) = self.records.next() else { return Ok(None) };
-                return Ok(Some(self.counted(Row { key: key.to_vec(), seq, ptr, value: None })));
+                return Ok(Some(self.counted(Row {
+                    key: key.to_vec(),
+                    seq,
+                    origin: ptr.segment,
+                    value: Value::At(ptr),
+                })));
             };
             let row = source.row(self.site, &mut self.index).await?;
             if let Some(row) = row {
@@ -116,23 +154,34 @@ impl<'a> Merge<'a> {
     }
 
     fn counted(&mut self, row: Row) -> Row {
-        *self.live.entry(row.ptr.segment).or_default() += record_len(row.key.len(), row.ptr.len as usize);
+        let len = record_len(row.key.len(), row.value.len() as usize);
+        *self.live.entry(row.origin).or_default() += len;
         row
     }
 }
 
-impl Source {
+impl Source<'_> {
     /// What the cursor sits on, if it is live; goes on to the next.
     async fn row(&mut self, site: &Site, index: &mut Index<'_>) -> Result<Option<Row>> {
         let left_out = |error: Error| site.leave_out_if_damaged(self.number, error);
         let mut row = None;
-        if let (Some(entry), Some(value)) = (self.cursor.entry(), self.cursor.value())
-            // An origin has one home: what the index holds of this key and sequence is in this pack or nowhere.
-            && let Some(ptr) = index.pointer(entry.key, entry.seq).await?
-            && self.pack.is_home_of(ptr.segment)
-        {
-            let value = self.pack.value(entry.kind, value, ptr.len).map_err(left_out)?;
-            row = Some(Row { key: entry.key.to_vec(), seq: entry.seq, ptr, value: Some(value) });
+        if let Some(entry) = self.cursor.entry() {
+            let origin_and_len = match self.known.fate(entry.seq) {
+                Fate::Dead => None,
+                Fate::Live(origin) => Some((origin, entry.value.len() as u32)),
+                // An origin has one home: what the index holds of this key and sequence is in this pack or nowhere.
+                Fate::Unknown => {
+                    let ptr = index.pointer(entry.key, entry.seq).await?;
+                    ptr.filter(|ptr| self.pack.is_home_of(ptr.segment)).map(|ptr| (ptr.segment, ptr.len))
+                }
+            };
+            if let Some((origin, len)) = origin_and_len
+                && let Some(value) = self.cursor.value()
+            {
+                let value = self.pack.value(entry.kind, value, len).map_err(left_out)?;
+                row =
+                    Some(Row { key: entry.key.to_vec(), seq: entry.seq, origin, value: Value::Read(value) });
+            }
         }
         self.cursor.next().await.map_err(|error| left_out(error.into()))?;
         Ok(row)

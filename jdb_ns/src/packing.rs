@@ -5,8 +5,9 @@
 
 use crate::error::{Error, Result};
 use crate::filename::FileName;
+use crate::live_sets::Known;
 use crate::manifest::PackEntry;
-use crate::merge::{Merge, Row};
+use crate::merge::{Merge, Row, Value};
 use crate::pace;
 use crate::pack::Pack;
 use crate::read::DEPTH;
@@ -15,7 +16,7 @@ use jdb_base::Kind;
 use jdb_io::{Abort, BlockCache, Disk, Gauge, Handles, task};
 use jdb_lsm::{TableSet, Version};
 use jdb_sst::{Codec, SstWriter, TableInfo, WriterOptions};
-use jdb_val::{Excerpt, ValueLog, Wanted};
+use jdb_val::{Excerpt, ValueLog};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,8 @@ pub(crate) struct PackJob {
     pub(crate) packs: Vec<(u32, Option<PackEntry>)>,
     /// The durable index.
     pub(crate) tables: TableSet,
+    /// What is known of the victims' origins without it.
+    pub(crate) known: Known,
     /// A thousandth of the share of the thread that it gets where there is no worker.
     pub(crate) share: Gauge,
 }
@@ -77,6 +80,8 @@ pub(crate) struct Site {
     pub(crate) log: ValueLog,
     /// Tables alone.
     pub(crate) version: Version,
+    /// What they say of the victims' origins, as far as it is known.
+    pub(crate) known: Known,
     abort: Abort,
     share: Gauge,
     damage: RefCell<Vec<(u32, Error)>>,
@@ -108,6 +113,7 @@ impl PackJob {
             dir: self.dir,
             log: self.log.on(&disk, &handles),
             version: self.tables.on(&disk, Some(&cache), &handles),
+            known: self.known,
             disk,
             abort,
             share: self.share,
@@ -170,7 +176,7 @@ impl Site {
                 && part_len < PART_LEN
                 && let Some(row) = merge.next(clock).await?
             {
-                part_len += u64::from(row.ptr.len);
+                part_len += row.value.len();
                 part.push(row);
             }
             if self.abort.is_set() {
@@ -181,7 +187,7 @@ impl Site {
             }
             self.read_part(&mut part).await?;
             for row in part.drain(..) {
-                let value = row.value.unwrap_or_default();
+                let Value::Read(value) = row.value else { continue };
                 if writer.is_none() {
                     writer = Some(SstWriter::create(&self.disk, path, options.clone()).await?);
                 }
@@ -201,12 +207,12 @@ impl Site {
 
     /// Reads the values that are in segments.
     async fn read_part(&self, part: &mut [Row]) -> Result<()> {
-        let unread = part.iter().filter(|row| row.value.is_none());
-        let wanted: Vec<_> = unread.map(|row| Wanted { ptr: row.ptr, key: &row.key, seq: row.seq }).collect();
+        let wanted: Vec<_> = part.iter().filter_map(Row::wanted).collect();
         let values = self.log.read_many(&wanted, DEPTH).await.values;
-        for (row, value) in part.iter_mut().filter(|row| row.value.is_none()).zip(values) {
-            let left_out = |error: jdb_val::Error| self.leave_out_if_damaged(row.ptr.segment, error.into());
-            row.value = Some(value.map_err(left_out)?);
+        let unread = part.iter_mut().filter(|row| matches!(row.value, Value::At(_)));
+        for (row, value) in unread.zip(values) {
+            let left_out = |error: jdb_val::Error| self.leave_out_if_damaged(row.origin, error.into());
+            row.value = Value::Read(value.map_err(left_out)?);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::gate::Gate;
 use crate::inline::{Allowance, Inline};
+use crate::live_sets::LiveSets;
 use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
 use crate::pack::Packs;
 use crate::rebuild::rebuild;
@@ -166,6 +167,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         dir,
         names,
         disk,
+        live_sets: RefCell::new(LiveSets::new(settings.live_sets_len)),
         settings,
         account: account.clone(),
         reserve,

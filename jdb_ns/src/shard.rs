@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::flusher::position;
 use crate::gate::Gate;
 use crate::inline::Inline;
+use crate::live_sets::LiveSets;
 use crate::manifest::{Edit, FooterPlace, ManifestFile, State};
 use crate::pack::Packs;
 use crate::points::ReadPoints;
@@ -73,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) pack_block_len: Option<usize>,
     /// How far a life starts above all sequences before it; also the bound of operations that are ever unsynced.
     pub(crate) life_jump: u64,
+    /// Bytes of memory that may be spent on knowing which records are live.
+    pub(crate) live_sets_len: usize,
     /// Nothing may be changed.
     pub(crate) read_only: bool,
 }
@@ -180,6 +183,8 @@ pub(crate) struct Shard {
     /// Bytes written since writers were slowed down last.
     pub(crate) slowed_len: Cell<u64>,
 
+    /// Which records are live, as far as it is known without the index.
+    pub(crate) live_sets: RefCell<LiveSets>,
     /// Where the values of collected segments are.
     pub(crate) packs: Packs,
     pub(crate) collection: Collection,
@@ -302,6 +307,7 @@ impl Shard {
         let live_len: u64 = state.live.values().sum();
         let count: u64 = state.tables.values().map(|table| table.count).sum();
         self.live_len.set(live_len);
+        self.live_sets.borrow_mut().fit(state);
         self.live_mean.set(live_len / count.max(1));
         self.held_points.set(held_points(&self.tree.version()));
         self.backlog.set(self.newest_count());

@@ -1,4 +1,5 @@
-//! Which records of segments that are collected are live: the index is asked about each, in the order of their keys.
+//! Which records of segments that are collected are live: what is known of a segment says it, or the index is asked about each of its
+//! records, in the order of their keys.
 //!
 //! A record is live when the durable tables of one pinned Version hold exactly its key, sequence and pointer. Entries only leave
 //! the index, so that what is live later was live then.
@@ -38,12 +39,18 @@ impl<'a> Search<'a> {
     pub(crate) async fn segment(&mut self, number: u32, clock: &mut Clock<'_>) -> Result<()> {
         let site = self.site;
         let left_out = |error: jdb_val::Error| site.leave_out_if_damaged(number, error.into());
+        let known = site.known.origin(number);
         let mut walk = site.log.walk(number).await.map_err(left_out)?;
         while walk.next_batch().await.map_err(left_out)? {
             for record in walk.records().filter(|record| record.kind == RecordKind::Put) {
                 let (offset, len) = (record.pos.offset, record.value.len() as u32);
                 let ptr = ValuePtr { segment: number, offset, len };
-                self.asked.push(Record { key: record.key, seq: record.seq, ptr });
+                let found = Record { key: record.key, seq: record.seq, ptr };
+                match known {
+                    Some(live) if live.contains(record.seq) => self.survivors.push(found),
+                    Some(_) => {}
+                    None => self.asked.push(found),
+                }
                 if clock.tick(record.key.len()).await {
                     return Ok(());
                 }
@@ -61,6 +68,8 @@ impl<'a> Search<'a> {
 
     /// Moves those records to the survivors that the index leads to.
     async fn ask(&mut self, clock: &mut Clock<'_>) -> Result<()> {
+        // What was known until here is a run of its own.
+        self.survivors.sort();
         self.asked.sort();
         let mut index = Index::new(self.site);
         for record in self.asked.in_order() {

@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::filename::FileName;
+use crate::live_sets::Known;
 use crate::manager::Manager;
 use crate::manifest::{ManifestFile, State};
 use crate::pack::Pack;
@@ -15,7 +16,7 @@ use jdb_base::key::entry_order;
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::Mode;
 use jdb_io::task::yield_now;
-use jdb_lsm::{Table, Version};
+use jdb_lsm::{Live, Table, Version};
 use jdb_val::{LogPos, Wanted, record_len};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -91,8 +92,15 @@ impl Teller<'_> {
 struct Pinned {
     state: State,
     version: Rc<Version>,
+    known: Known,
     segments: Vec<(u32, u64)>,
     packs: Vec<Rc<Pack>>,
+}
+
+/// What tables point to, origin by origin.
+struct Recount {
+    known: Known,
+    live: BTreeMap<u32, Live>,
 }
 
 impl Manager {
@@ -130,29 +138,21 @@ impl Shard {
         report: &mut VerifyReport,
         teller: &mut Teller<'_>,
     ) {
-        let Pinned { state, version, segments, packs } = self.pin(secret, index, report).await;
+        let Pinned { state, version, known, segments, packs } = self.pin(secret, index, report).await;
         let tables_len: u64 = version.tables().map(|table| table.meta().len).sum();
         let packs_len: u64 = packs.iter().map(|pack| pack.len()).sum();
         let len = tables_len + packs_len + segments.iter().map(|(_, len)| len).sum::<u64>();
         teller.now.total = (teller.now.total - counted).saturating_add(len);
-        let mut live = BTreeMap::new();
+        let mut recount = Recount { known, live: BTreeMap::new() };
         for table in version.tables() {
             report.tables += 1;
             report.len += table.meta().len;
-            if let Err(error) = self.verify_table(table, &mut live, report).await {
+            if let Err(error) = self.verify_table(table, &mut recount, report).await {
                 report.note(error);
             }
             teller.add(table.meta().len);
         }
-        for (&segment, &expected) in &state.live {
-            let found = live.remove(&segment).unwrap_or(0);
-            if expected != found {
-                report.note(self.live_differs(segment, expected, found));
-            }
-        }
-        for (segment, found) in live {
-            report.note(self.live_differs(segment, 0, found));
-        }
+        self.verify_live(&state, recount, report);
         for pack in packs {
             report.packs += 1;
             report.len += pack.len();
@@ -193,7 +193,10 @@ impl Shard {
         let segments = segments.iter().filter(|segment| counts(segment.number));
         let segments = segments.map(|s| (s.number, LogPos::new(s.number, s.end).byte_offset())).collect();
         let packs = state.packs.keys().filter_map(|&number| self.packs.get(number)).collect();
-        let pinned = Pinned { state, version, segments, packs };
+        let live_sets = self.live_sets.borrow();
+        let known = live_sets.of(live_sets.origins());
+        drop(live_sets);
+        let pinned = Pinned { state, version, known, segments, packs };
         match ManifestFile::load(&self.disk, &self.dir, secret, index, Mode::Read).await {
             Ok(loaded) if loaded.state == pinned.state => {}
             Ok(loaded) => {
@@ -207,6 +210,28 @@ impl Shard {
         pinned
     }
 
+    /// What the MANIFEST counts and what collections go by must be what the tables point to.
+    fn verify_live(&self, state: &State, recount: Recount, report: &mut VerifyReport) {
+        let Recount { known, mut live } = recount;
+        for (origin, set) in known.iter() {
+            let (expected, found) = (set.count(), live.get(&origin).map_or(0, |live| live.count));
+            if expected != found {
+                let path = FileName::Segment(origin).path(&self.dir);
+                let what = "number of records that are known to be live";
+                report.note(Error::Corrupt { path, what, offset: 0, expected, found });
+            }
+        }
+        for (&segment, &expected) in &state.live {
+            let found = live.remove(&segment).unwrap_or_default();
+            if expected != found.len {
+                report.note(self.live_differs(segment, expected, found.len));
+            }
+        }
+        for (segment, found) in live {
+            report.note(self.live_differs(segment, 0, found.len));
+        }
+    }
+
     fn live_differs(&self, segment: u32, expected: u64, found: u64) -> Error {
         let path = FileName::Segment(segment).path(&self.dir);
         Error::Corrupt { path, what: "live bytes that the MANIFEST counts", offset: 0, expected, found }
@@ -215,7 +240,7 @@ impl Shard {
     async fn verify_table(
         &self,
         table: &Table,
-        live: &mut BTreeMap<u32, u64>,
+        recount: &mut Recount,
         report: &mut VerifyReport,
     ) -> Result<()> {
         let meta = table.meta();
@@ -254,8 +279,12 @@ impl Shard {
             if entry.kind == Kind::Pointer {
                 match ValuePtr::decode(entry.value) {
                     Some(ptr) => {
-                        *live.entry(ptr.segment).or_default() +=
-                            record_len(entry.key.len(), ptr.len as usize);
+                        let live = recount.live.entry(ptr.segment).or_default();
+                        live.len += record_len(entry.key.len(), ptr.len as usize);
+                        live.count += 1;
+                        if recount.known.origin(ptr.segment).is_some_and(|set| !set.contains(entry.seq)) {
+                            report.note(differs("record that is known to be dead", 0, entry.seq.get()));
+                        }
                         led.push((entry.key.to_vec(), entry.seq, ptr));
                     }
                     None => report.note(differs("value pointer of an entry", 0, entry.seq.get())),

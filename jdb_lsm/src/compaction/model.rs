@@ -3,8 +3,8 @@
 use crate::testing::{Rng, TINY};
 use crate::{
     Candidate, Compacted, Compaction, CompactionOptions, DropRange, FlushOptions, Flushed, Group, Hidden,
-    Keeper, LiveChange, Payload, PickerOptions, Plan, ReadPoint, Reason, Scan, SeqRange, Table, TableMeta,
-    Tree, Version, pick, waiting, write_table,
+    Keeper, LiveChange, Payload, PickerOptions, Plan, ReadPoint, Reason, Scan, SeqRange, SeqSet, Table,
+    TableMeta, Tree, Version, pick, waiting, write_table,
 };
 use jdb_base::{Kind, SeqNo, ValuePtr};
 use jdb_io::sim::{At, Fault, FaultKind, OpKind, Repeat, SimDisk};
@@ -54,6 +54,8 @@ pub(super) struct World {
     memtables: Vec<(Rc<Memtable>, u64)>,
     running: Vec<(Compaction, Rc<Moment>)>,
     live: BTreeMap<u32, LiveChange>,
+    /// What was added and taken back by origin, record by record.
+    pointed: BTreeMap<u32, SeqSet>,
     pinned: Option<Pinned>,
     pub(super) counts: Counts,
 }
@@ -148,6 +150,7 @@ impl World {
             memtables,
             running: Vec::new(),
             live: BTreeMap::new(),
+            pointed: BTreeMap::new(),
             pinned: None,
             counts: Counts::default(),
         }
@@ -258,11 +261,15 @@ impl World {
         let flushed = written.await.map_err(text)?;
         let kept = flushed.as_ref().map_or(0, |flushed| flushed.meta.count as usize);
         self.counts.left_out += (versions - kept) as u64;
-        let table = flushed.map(|Flushed { meta, live, .. }| {
+        let table = flushed.map(|Flushed { meta, live, pointed, .. }| {
             for (origin, live) in live {
                 let change = self.live.entry(origin).or_default();
                 change.len += live.len as i64;
                 change.count += live.count as i64;
+            }
+            for (origin, pointed) in pointed {
+                let pointed = pointed.expect("sequences that lie close to each other");
+                assert!(self.pointed.entry(origin).or_default().insert_all(&pointed));
             }
             self.table(meta)
         });
@@ -324,7 +331,8 @@ impl World {
             return Ok(());
         };
         let table_len = [150, 300, 1000][self.rng.below(3)];
-        let options = CompactionOptions { writer: TINY, table_len, record_len };
+        let tracked = vec![1, 2, 3];
+        let options = CompactionOptions { writer: TINY, table_len, record_len, tracked };
         let compaction =
             Compaction::new(&self.disk, &version, plan, keeper.clone(), options).map_err(text)?;
         self.running.push((compaction, keeper));
@@ -378,6 +386,10 @@ impl World {
             let live = self.live.entry(origin).or_default();
             live.len += change.len;
             live.count += change.count;
+        }
+        for (origin, left_out) in &result.left_out {
+            let left_out = left_out.as_ref().expect("sequences that lie close to each other");
+            self.pointed.entry(*origin).or_default().remove_all(left_out);
         }
         let added = result.added.iter().map(|meta| self.table(meta.clone())).collect();
         self.tree.compacted(&result, added);
@@ -516,6 +528,7 @@ impl World {
     /// What was added and taken back by origin is what the tables point to.
     async fn check_live(&mut self) -> Outcome {
         let mut recount = BTreeMap::<u32, LiveChange>::new();
+        let mut pointed = BTreeMap::<u32, BTreeSet<u64>>::new();
         for table in self.tree.version().tables() {
             let mut cursor = table.reader_uncached().await.map_err(text)?.cursor();
             cursor.seek_first().await.map_err(text)?;
@@ -525,12 +538,21 @@ impl World {
                     let live = recount.entry(ptr.segment).or_default();
                     live.len += record_len(entry.key.len(), ptr.len as usize) as i64;
                     live.count += 1;
+                    pointed.entry(ptr.segment).or_default().insert(entry.seq.get());
                 }
                 cursor.next().await.map_err(text)?;
             }
         }
         self.live.retain(|_, live| *live != LiveChange::default());
-        same("live bytes", b"", 0, &self.live, &recount)
+        same("live bytes", b"", 0, &self.live, &recount)?;
+        for (origin, set) in &self.pointed {
+            let want = pointed.remove(origin).unwrap_or_default();
+            same("records pointed to", b"", 0, &set.count(), &(want.len() as u64))?;
+            if let Some(seq) = want.iter().find(|&&seq| !set.contains(SeqNo::new(seq))) {
+                return Err(format!("{seq} of {origin} is pointed to"));
+            }
+        }
+        same("origins pointed to", b"", 0, &pointed.len(), &0)
     }
 
     /// Nothing but the tables of the newest Version is left on disk.

@@ -137,7 +137,7 @@ fn plan_of(tables: &[Rc<Table>], to: usize) -> Plan {
 }
 
 fn options() -> CompactionOptions {
-    CompactionOptions { writer: TINY, table_len: 300, record_len }
+    CompactionOptions { writer: TINY, table_len: 300, record_len, tracked: Vec::new() }
 }
 
 async fn rows_of(table: &Table) -> Vec<Row> {
