@@ -61,7 +61,8 @@ impl SeqSet {
         self.index(word).and_then(|at| self.words.get(at)).is_some_and(|bits| bits & bit != 0)
     }
 
-    /// Adds all of `other`. `false`: they lie too far from each other, and only some were added.
+    /// Adds all of `other`, and takes no more memory than it needs from now on. `false`: they lie too far from each other, and only
+    /// some were added.
     #[must_use]
     pub fn insert_all(&mut self, other: &Self) -> bool {
         for (word, bits) in other.occupied() {
@@ -70,6 +71,7 @@ impl SeqSet {
                 *mine |= bits;
             }
         }
+        self.words.shrink_to_fit();
         true
     }
 

@@ -121,7 +121,11 @@ impl Shard {
         // After an error the record may be whole on disk all the same: its table stays.
         self.commit_edit(&mut manifest, &edit).await?;
         let table = written.map(|flushed| {
-            self.live_sets.borrow_mut().flushed(flushed.pointed, &new_origins.unwrap_or_default());
+            self.live_sets.borrow_mut().flushed(
+                flushed.pointed,
+                &new_origins.unwrap_or_default(),
+                closed.last_seq,
+            );
             let path = FileName::Table(flushed.meta.number).path(&self.dir);
             Rc::new(Table::new(&self.disk, path, flushed.meta, Some(self.cache.clone()), &self.handles))
         });

@@ -7,6 +7,7 @@
 //! Invariants
 //! - A set is changed where the Version is, without an await between both: taken together they agree.
 //! - An origin is only taken in when no table points to it, and once it is forgotten only then again.
+//! - A record above `unknown_through` that tables point to is in a set.
 //! - The MANIFEST's live bytes of an origin are those of the records in its set. A collection compares them, as always.
 //! - Not more memory than allowed: the oldest origins are forgotten first, for what is old and still live changes least.
 
@@ -20,17 +21,19 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct LiveSets {
     sets: BTreeMap<u32, Arc<SeqSet>>,
+    /// Up to here tables may point to records that are in no set.
+    unknown_through: SeqNo,
     /// Bytes that they may take.
     len_max: usize,
 }
 
-/// What one edit of the MANIFEST changes, for origins that it is known of.
+/// What one edit of the MANIFEST changes of an origin; `None`: it cannot be said.
 pub(crate) type Change = Option<SeqSet>;
 
 impl LiveSets {
-    /// Of nothing yet.
-    pub(crate) fn new(len_max: usize) -> Self {
-        Self { sets: BTreeMap::new(), len_max }
+    /// Of what comes behind `last_seq`.
+    pub(crate) fn new(last_seq: SeqNo, len_max: usize) -> Self {
+        Self { sets: BTreeMap::new(), unknown_through: last_seq, len_max }
     }
 
     /// Those origins of a flush that no table points to by this state, from before its edit.
@@ -38,15 +41,18 @@ impl LiveSets {
         pointed.keys().copied().filter(|&origin| before.live_len(origin) == 0).collect()
     }
 
-    /// A table came in that points to these records; `new_origins` had none before.
-    pub(crate) fn flushed(&mut self, pointed: Map<u32, Change>, new_origins: &[u32]) {
+    /// A table came in that points to these records, none above `last_seq`; to `new_origins` none pointed before.
+    pub(crate) fn flushed(&mut self, pointed: Map<u32, Change>, new_origins: &[u32], last_seq: SeqNo) {
         for (origin, change) in pointed {
             if new_origins.contains(&origin) {
                 self.sets.insert(origin, Arc::default());
             }
-            let Some(set) = self.sets.get_mut(&origin) else { continue };
-            if !change.is_some_and(|change| Arc::make_mut(set).insert_all(&change)) {
-                self.sets.remove(&origin);
+            let set = self.sets.get_mut(&origin);
+            let is_known =
+                set.zip(change).is_some_and(|(set, change)| Arc::make_mut(set).insert_all(&change));
+            if !is_known {
+                self.forget(origin);
+                self.unknown_through = self.unknown_through.max(last_seq);
             }
         }
     }
@@ -56,25 +62,27 @@ impl LiveSets {
         for (origin, change) in left_out {
             match (self.sets.get_mut(origin), change) {
                 (Some(set), Some(change)) => Arc::make_mut(set).remove_all(change),
-                _ => drop(self.sets.remove(origin)),
+                _ => self.forget(*origin),
             }
         }
     }
 
-    /// Forgets origins that no file is left of, what dead ones held, and others while there is no room.
+    /// Forgets origins without a live record, and others while there is no room.
     pub(crate) fn fit(&mut self, state: &State) {
-        for (origin, set) in &mut self.sets {
-            if state.live_len(*origin) == 0 && set.memory_len() > size_of::<SeqSet>() {
-                *set = Arc::default();
-            }
-        }
-        let is_there = |origin: &u32| state.homes.contains_key(origin) || state.segments.contains_key(origin);
-        self.sets.retain(|origin, _| state.live_len(*origin) > 0 || is_there(origin));
+        self.sets.retain(|&origin, _| state.live_len(origin) > 0);
         let mut len: usize = self.sets.values().map(|set| set.memory_len()).sum();
         while len > self.len_max
-            && let Some((_, set)) = self.sets.pop_first()
+            && let Some((&origin, set)) = self.sets.first_key_value()
         {
             len -= set.memory_len();
+            self.forget(origin);
+        }
+    }
+
+    /// From now on the index is asked about its records.
+    fn forget(&mut self, origin: u32) {
+        if let Some((_, high)) = self.sets.remove(&origin).and_then(|set| set.bounds()) {
+            self.unknown_through = self.unknown_through.max(high);
         }
     }
 
@@ -83,45 +91,58 @@ impl LiveSets {
         self.sets.keys().copied().collect()
     }
 
+    /// What is known at this moment.
+    pub(crate) fn all(&self) -> Known {
+        Known { sets: self.sets.clone(), unknown_through: self.unknown_through }
+    }
+
     /// What is known of these origins at this moment.
     pub(crate) fn of(&self, origins: impl IntoIterator<Item = u32>) -> Known {
         let set = |origin| Some((origin, Arc::clone(self.sets.get(&origin)?)));
-        Known(origins.into_iter().filter_map(set).collect())
+        let sets = origins.into_iter().filter_map(set).collect();
+        Known { sets, unknown_through: self.unknown_through }
     }
 }
 
 /// What was known of some origins at one moment.
-#[derive(Default, Debug)]
-pub(crate) struct Known(BTreeMap<u32, Arc<SeqSet>>);
+#[derive(Debug)]
+pub(crate) struct Known {
+    sets: BTreeMap<u32, Arc<SeqSet>>,
+    unknown_through: SeqNo,
+}
 
 impl Known {
+    /// Nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { sets: BTreeMap::new(), unknown_through: SeqNo::MAX }
+    }
+
     /// The live records of a segment; `None`: the index has to be asked.
     pub(crate) fn origin(&self, origin: u32) -> Option<&SeqSet> {
-        self.0.get(&origin).map(Arc::as_ref)
+        self.sets.get(&origin).map(Arc::as_ref)
     }
 
     /// All of it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &SeqSet)> {
-        self.0.iter().map(|(&origin, set)| (origin, set.as_ref()))
+        self.sets.iter().map(|(&origin, set)| (origin, set.as_ref()))
     }
 
     /// The same by sequence, for records whose origin is one of these and not known.
     pub(crate) fn origins(&self, origins: &[u32]) -> Origins<'_> {
-        let known = origins.iter().filter_map(|&origin| Some((origin, self.origin(origin)?)));
-        let mut is_whole = known.clone().count() == origins.len();
-        let mut ranges: Vec<Range<'_>> = known
-            .filter_map(|(origin, set)| {
-                let (low, high) = set.bounds()?;
-                Some(Range { low, high, origin, set })
-            })
-            .collect();
+        let range = |&origin: &u32| {
+            let set = self.origin(origin)?;
+            let (low, high) = set.bounds()?;
+            Some(Range { low, high, origin, set })
+        };
+        let mut ranges: Vec<_> = origins.iter().filter_map(range).collect();
+        let mut unknown_through = self.unknown_through;
         ranges.sort_by_key(|range| range.low);
         // Sequences rise from segment to segment. Should they not, the index knows better.
         if !ranges.is_sorted_by(|a, b| a.high < b.low) {
             ranges.clear();
-            is_whole = false;
+            unknown_through = SeqNo::MAX;
         }
-        Origins { ranges, is_whole }
+        Origins { ranges, unknown_through }
     }
 }
 
@@ -129,8 +150,7 @@ impl Known {
 #[derive(Debug)]
 pub(crate) struct Origins<'a> {
     ranges: Vec<Range<'a>>,
-    /// All origins are here that a record may have.
-    is_whole: bool,
+    unknown_through: SeqNo,
 }
 
 /// The live records of an origin, and the lowest and the highest of them.
@@ -159,7 +179,7 @@ impl Origins<'_> {
         let range = at.checked_sub(1).and_then(|at| self.ranges.get(at)).filter(|range| seq <= range.high);
         match range {
             Some(range) if range.set.contains(seq) => Fate::Live(range.origin),
-            _ if self.is_whole => Fate::Dead,
+            _ if seq > self.unknown_through => Fate::Dead,
             _ => Fate::Unknown,
         }
     }
@@ -186,15 +206,21 @@ mod tests {
 
     fn flush(sets: &mut LiveSets, before: &State, change: Map<u32, Change>) {
         let new_origins = LiveSets::new_origins(&change, before);
-        sets.flushed(change, &new_origins);
+        let bounds = change.values().flatten().filter_map(SeqSet::bounds);
+        let last_seq = bounds.map(|(_, high)| high).max().unwrap_or_default();
+        sets.flushed(change, &new_origins, last_seq);
+    }
+
+    fn unknown_through(sets: &LiveSets) -> u64 {
+        sets.unknown_through.get()
     }
 
     #[test]
     fn an_origin_is_known_from_its_first_record_in_a_table_on() {
-        let mut sets = LiveSets::new(1 << 20);
+        let mut sets = LiveSets::new(SeqNo::new(4), 1 << 20);
         // Of origin 1 a table held records before.
         flush(&mut sets, &state(&[(1, 100)]), pointed(&[(1, &[5]), (2, &[10, 11, 12])]));
-        assert_eq!(sets.origins(), [2]);
+        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![2], 12));
         flush(&mut sets, &state(&[(1, 200), (2, 300)]), pointed(&[(2, &[13]), (3, &[20])]));
         sets.left_out(&BTreeMap::from([(2, Some(set(&[10, 12]))), (7, Some(set(&[1])))]));
         let known = sets.of([1, 2, 3, 4]);
@@ -203,56 +229,52 @@ mod tests {
         // What changes later does not change what was known.
         sets.left_out(&BTreeMap::from([(2, Some(set(&[11]))), (3, None)]));
         assert!(known.origin(2).is_some_and(|set| set.contains(SeqNo::new(11))));
-        assert_eq!(sets.origins(), [2]);
+        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![2], 20));
     }
 
     #[test]
     fn what_cannot_be_said_is_forgotten_until_nothing_is_left_of_it() {
-        let mut sets = LiveSets::new(1 << 20);
+        let mut sets = LiveSets::new(SeqNo::ZERO, 1 << 20);
         flush(&mut sets, &state(&[]), pointed(&[(2, &[10])]));
+        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![2], 0));
         flush(&mut sets, &state(&[(2, 100)]), pointed(&[(2, &[10 + (1 << 30)])]));
-        assert!(sets.origins().is_empty());
-        flush(&mut sets, &state(&[(2, 200)]), pointed(&[(2, &[11])]));
-        assert!(sets.origins().is_empty());
+        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![], 10 + (1 << 30)));
+        flush(&mut sets, &state(&[(2, 200)]), pointed(&[(2, &[2 << 30])]));
+        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![], 2 << 30));
         flush(&mut sets, &state(&[]), Map::from_iter([(2, None)]));
         assert!(sets.origins().is_empty());
-        flush(&mut sets, &state(&[]), pointed(&[(2, &[12])]));
-        assert_eq!(sets.origins(), [2]);
+        flush(&mut sets, &state(&[]), pointed(&[(2, &[3 << 30])]));
+        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![2], 2 << 30));
     }
 
     #[test]
     fn the_oldest_are_forgotten_where_there_is_no_room() {
-        let len = set(&[1]).memory_len();
-        let mut sets = LiveSets::new(len * 5 / 2);
+        let mut sets = LiveSets::new(SeqNo::ZERO, 0);
         flush(&mut sets, &state(&[]), pointed(&[(1, &[1]), (2, &[2]), (3, &[3])]));
+        sets.len_max = sets.all().iter().map(|(_, set)| set.memory_len()).sum::<usize>() * 5 / 6;
         sets.fit(&state(&[(1, 9), (2, 9), (3, 9)]));
-        assert_eq!(sets.origins(), [2, 3]);
-        // One without live records is forgotten, unless a file is left that may hold some of it.
-        let mut left = state(&[(3, 9)]);
-        left.homes.insert(2, 8);
-        sets.fit(&left);
-        assert_eq!(
-            (sets.origins(), sets.of([2]).origin(2).map(SeqSet::memory_len)),
-            (vec![2, 3], Some(size_of::<SeqSet>()))
-        );
+        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![2, 3], 1));
+        // Of one without live records everything is known.
         sets.fit(&state(&[(3, 9)]));
-        assert_eq!(sets.origins(), [3]);
+        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![3], 1));
     }
 
     #[test]
     fn records_of_packs_are_found_by_their_sequence() {
-        let mut sets = LiveSets::new(1 << 20);
+        let mut sets = LiveSets::new(SeqNo::new(10), 1 << 20);
         flush(&mut sets, &state(&[]), pointed(&[(1, &[10, 12]), (4, &[20, 25]), (9, &[26])]));
         let known = sets.of([1, 4, 9]);
-        let fates = |origins: &[u32]| {
+        let fates = |known: &Known, origins: &[u32]| {
             let origins = known.origins(origins);
             [9, 10, 11, 12, 20, 25, 26, 27].map(|seq| origins.fate(SeqNo::new(seq)))
         };
         use Fate::{Dead, Live, Unknown};
-        assert_eq!(fates(&[1, 4, 9]), [Dead, Live(1), Dead, Live(1), Live(4), Live(4), Live(9), Dead]);
-        // Of origin 5 nothing is known: what is not known to be live may be one of its records.
-        let unknown = [Unknown, Live(1), Unknown, Live(1), Live(4), Live(4), Unknown, Unknown];
-        assert_eq!(fates(&[1, 4, 5]), unknown);
+        let want = [Unknown, Live(1), Dead, Live(1), Live(4), Live(4), Live(9), Dead];
+        assert_eq!(fates(&known, &[1, 4, 9]), want);
+        assert_eq!(fates(&Known::nothing(), &[1, 4, 9]), [Unknown; 8]);
+        sets.forget(4);
+        let want = [Unknown, Live(1), Unknown, Live(1), Unknown, Unknown, Live(9), Dead];
+        assert_eq!(fates(&sets.of([1, 4, 9]), &[1, 4, 9]), want);
         // Sequences that do not rise with the origins are left to the index.
         flush(&mut sets, &state(&[]), pointed(&[(10, &[11])]));
         assert_eq!(sets.of([1, 10]).origins(&[1, 10]).fate(SeqNo::new(10)), Unknown);

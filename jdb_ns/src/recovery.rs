@@ -167,7 +167,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         dir,
         names,
         disk,
-        live_sets: RefCell::new(LiveSets::new(settings.live_sets_len)),
+        live_sets: RefCell::new(LiveSets::new(found, settings.live_sets_len)),
         settings,
         account: account.clone(),
         reserve,

@@ -193,9 +193,7 @@ impl Shard {
         let segments = segments.iter().filter(|segment| counts(segment.number));
         let segments = segments.map(|s| (s.number, LogPos::new(s.number, s.end).byte_offset())).collect();
         let packs = state.packs.keys().filter_map(|&number| self.packs.get(number)).collect();
-        let live_sets = self.live_sets.borrow();
-        let known = live_sets.of(live_sets.origins());
-        drop(live_sets);
+        let known = self.live_sets.borrow().all();
         let pinned = Pinned { state, version, known, segments, packs };
         match ManifestFile::load(&self.disk, &self.dir, secret, index, Mode::Read).await {
             Ok(loaded) if loaded.state == pinned.state => {}
