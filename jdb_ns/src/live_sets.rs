@@ -9,12 +9,15 @@
 //! - An origin is only taken in when no table points to it, and once it is forgotten only then again.
 //! - A record above `unknown_through` that tables point to is in a set.
 //! - The MANIFEST's live bytes of an origin are those of the records in its set. A collection compares them, as always.
-//! - Not more memory than allowed: the oldest origins are forgotten first, for what is old and still live changes least.
+//! - All shards together take no more memory than allowed, from one look to the next: a shard that has more than its share forgets its oldest
+//!   origins then, for what is old and still live changes least.
 
 use crate::manifest::State;
 use jdb_base::{Map, SeqNo};
 use jdb_lsm::SeqSet;
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Sequences of live records by origin.
@@ -23,8 +26,27 @@ pub(crate) struct LiveSets {
     sets: BTreeMap<u32, Arc<SeqSet>>,
     /// Up to here tables may point to records that are in no set.
     unknown_through: SeqNo,
-    /// Bytes that they may take.
+    /// Bytes that they take.
+    len: usize,
+    room: Rc<Room>,
+}
+
+/// The memory that the shards of a database may spend on this.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// Bytes.
     len_max: usize,
+    /// Bytes that a shard may have whatever the others have.
+    share: usize,
+    /// Bytes that all have.
+    len: Cell<usize>,
+}
+
+impl Room {
+    /// `len_max` bytes for this many shards.
+    pub(crate) fn new(len_max: usize, shard_count: u16) -> Self {
+        Self { len_max, share: len_max / usize::from(shard_count.max(1)), len: Cell::new(0) }
+    }
 }
 
 /// What one edit of the MANIFEST changes of an origin; `None`: it cannot be said.
@@ -32,8 +54,8 @@ pub(crate) type Change = Option<SeqSet>;
 
 impl LiveSets {
     /// Of what comes behind `last_seq`.
-    pub(crate) fn new(last_seq: SeqNo, len_max: usize) -> Self {
-        Self { sets: BTreeMap::new(), unknown_through: last_seq, len_max }
+    pub(crate) fn new(last_seq: SeqNo, room: Rc<Room>) -> Self {
+        Self { sets: BTreeMap::new(), unknown_through: last_seq, len: 0, room }
     }
 
     /// Those origins of a flush that no table points to by this state, from before its edit.
@@ -70,13 +92,17 @@ impl LiveSets {
     /// Forgets origins without a live record, and others while there is no room.
     pub(crate) fn fit(&mut self, state: &State) {
         self.sets.retain(|&origin, _| state.live_len(origin) > 0);
-        let mut len: usize = self.sets.values().map(|set| set.memory_len()).sum();
-        while len > self.len_max
+        let mut len = self.sets.values().map(|set| set.memory_len()).sum();
+        let of_others = self.room.len.get() - self.len;
+        while len > self.room.share
+            && len + of_others > self.room.len_max
             && let Some((&origin, set)) = self.sets.first_key_value()
         {
             len -= set.memory_len();
             self.forget(origin);
         }
+        self.room.len.set(of_others + len);
+        self.len = len;
     }
 
     /// From now on the index is asked about its records.
@@ -189,6 +215,10 @@ impl Origins<'_> {
 mod tests {
     use super::*;
 
+    fn room(len_max: usize, shard_count: u16) -> Rc<Room> {
+        Rc::new(Room::new(len_max, shard_count))
+    }
+
     fn set(seqs: &[u64]) -> SeqSet {
         let mut set = SeqSet::default();
         seqs.iter().for_each(|&seq| assert!(set.insert(SeqNo::new(seq))));
@@ -217,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_origin_is_known_from_its_first_record_in_a_table_on() {
-        let mut sets = LiveSets::new(SeqNo::new(4), 1 << 20);
+        let mut sets = LiveSets::new(SeqNo::new(4), room(1 << 20, 1));
         // Of origin 1 a table held records before.
         flush(&mut sets, &state(&[(1, 100)]), pointed(&[(1, &[5]), (2, &[10, 11, 12])]));
         assert_eq!((sets.origins(), unknown_through(&sets)), (vec![2], 12));
@@ -234,7 +264,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_said_is_forgotten_until_nothing_is_left_of_it() {
-        let mut sets = LiveSets::new(SeqNo::ZERO, 1 << 20);
+        let mut sets = LiveSets::new(SeqNo::ZERO, room(1 << 20, 1));
         flush(&mut sets, &state(&[]), pointed(&[(2, &[10])]));
         assert_eq!((sets.origins(), unknown_through(&sets)), (vec![2], 0));
         flush(&mut sets, &state(&[(2, 100)]), pointed(&[(2, &[10 + (1 << 30)])]));
@@ -249,19 +279,33 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten_where_there_is_no_room() {
-        let mut sets = LiveSets::new(SeqNo::ZERO, 0);
-        flush(&mut sets, &state(&[]), pointed(&[(1, &[1]), (2, &[2]), (3, &[3])]));
-        sets.len_max = sets.all().iter().map(|(_, set)| set.memory_len()).sum::<usize>() * 5 / 6;
-        sets.fit(&state(&[(1, 9), (2, 9), (3, 9)]));
-        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![2, 3], 1));
+        let change = || pointed(&[(1, &[1]), (2, &[2]), (3, &[3])]);
+        let mut sets = LiveSets::new(SeqNo::ZERO, room(0, 1));
+        flush(&mut sets, &state(&[]), change());
+        let len = sets.all().iter().map(|(_, set)| set.memory_len()).sum::<usize>() / 3;
+        // For two shards there is room for eight.
+        let room = room(len * 8, 2);
+        let [mut sets, mut others] = [(); 2].map(|()| LiveSets::new(SeqNo::ZERO, Rc::clone(&room)));
+        let live = |count| state(&(1..=count).map(|origin| (origin, 9)).collect::<Vec<_>>());
+        let many: Vec<(u32, [u64; 1])> = (1..=7).map(|origin| (origin, [u64::from(origin)])).collect();
+        let many: Vec<(u32, &[u64])> = many.iter().map(|(origin, seqs)| (*origin, &seqs[..])).collect();
+        flush(&mut sets, &state(&[]), pointed(&many));
+        sets.fit(&live(7));
+        assert_eq!((sets.origins().len(), unknown_through(&sets)), (7, 0));
+        flush(&mut others, &state(&[]), change());
+        others.fit(&live(3));
+        assert_eq!((others.origins().len(), room.len.get()), (3, len * 10));
+        sets.fit(&live(7));
+        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![3, 4, 5, 6, 7], 2));
+        assert_eq!(room.len.get(), len * 8);
         // Of one without live records everything is known.
-        sets.fit(&state(&[(3, 9)]));
-        assert_eq!((sets.origins(), unknown_through(&sets)), (vec![3], 1));
+        sets.fit(&state(&[(7, 9)]));
+        assert_eq!((sets.origins(), unknown_through(&sets), room.len.get()), (vec![7], 2, len * 4));
     }
 
     #[test]
     fn records_of_packs_are_found_by_their_sequence() {
-        let mut sets = LiveSets::new(SeqNo::new(10), 1 << 20);
+        let mut sets = LiveSets::new(SeqNo::new(10), room(1 << 20, 1));
         flush(&mut sets, &state(&[]), pointed(&[(1, &[10, 12]), (4, &[20, 25]), (9, &[26])]));
         let known = sets.of([1, 4, 9]);
         let fates = |known: &Known, origins: &[u32]| {

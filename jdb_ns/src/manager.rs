@@ -11,6 +11,7 @@ use crate::gate::Gate;
 use crate::handle::by_id;
 use crate::inline::Allowance;
 use crate::listing::Namespaces;
+use crate::live_sets::Room;
 use crate::names::Names;
 use crate::points::HeldPoint;
 use crate::read::{Key, Snapshot};
@@ -118,6 +119,7 @@ impl Manager {
         let read = options.descriptors.saturating_sub(written).max(options.descriptors / 2).max(1);
         let handles = Rc::new(Handles::new(read, budget.handles_len));
         let log_buffer = Rc::<RefCell<Vec<u8>>>::default();
+        let live_room = Rc::new(Room::new(budget.live_sets_len, superblock.shard_count));
         let gate = Rc::new(Gate::new(COMPACTION_COUNT_MAX));
         let allowance = Rc::<Allowance>::default();
         let settings = Settings {
@@ -133,7 +135,6 @@ impl Manager {
             compress_packs: options.compress_packs,
             pack_block_len: options.pack_block_len,
             life_jump: options.life_jump.max(2),
-            live_sets_len: budget.live_sets_len / usize::from(superblock.shard_count).max(1),
             read_only: options.read_only,
         };
         let opened = try_join_all((0..superblock.shard_count).map(|index| {
@@ -149,6 +150,7 @@ impl Manager {
                 cache: cache.clone(),
                 handles: handles.clone(),
                 log_buffer: log_buffer.clone(),
+                live_room: live_room.clone(),
                 gate: gate.clone(),
                 allowance: allowance.clone(),
             };

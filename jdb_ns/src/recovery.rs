@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::filename::FileName;
 use crate::gate::Gate;
 use crate::inline::{Allowance, Inline};
-use crate::live_sets::LiveSets;
+use crate::live_sets::{LiveSets, Room};
 use crate::manifest::{ManifestFile, Position, SegmentEntry, State, TableEntry};
 use crate::pack::Packs;
 use crate::rebuild::rebuild;
@@ -49,6 +49,7 @@ pub(crate) struct Place {
     pub(crate) cache: Rc<BlockCache>,
     pub(crate) handles: Rc<Handles>,
     pub(crate) log_buffer: Rc<RefCell<Vec<u8>>>,
+    pub(crate) live_room: Rc<Room>,
     pub(crate) gate: Rc<Gate>,
     pub(crate) allowance: Rc<Allowance>,
 }
@@ -70,6 +71,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         cache,
         handles,
         log_buffer,
+        live_room,
         gate,
         allowance,
     } = place;
@@ -167,7 +169,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         dir,
         names,
         disk,
-        live_sets: RefCell::new(LiveSets::new(found, settings.live_sets_len)),
+        live_sets: RefCell::new(LiveSets::new(found, live_room)),
         settings,
         account: account.clone(),
         reserve,

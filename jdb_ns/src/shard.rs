@@ -74,8 +74,6 @@ pub(crate) struct Settings {
     pub(crate) pack_block_len: Option<usize>,
     /// How far a life starts above all sequences before it; also the bound of operations that are ever unsynced.
     pub(crate) life_jump: u64,
-    /// Bytes of memory that may be spent on knowing which records are live.
-    pub(crate) live_sets_len: usize,
     /// Nothing may be changed.
     pub(crate) read_only: bool,
 }
