@@ -35,6 +35,7 @@ impl ValuePtr {
     }
 
     /// Reads what [`ValuePtr::encode`] wrote; `None` unless `bytes` is exactly one pointer.
+    #[inline]
     #[must_use]
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {
         let segment = varint::take_u32(&mut bytes)?;

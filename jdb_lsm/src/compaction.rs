@@ -41,7 +41,7 @@ use crate::version::Version;
 use crate::visibility::Visibility;
 use batch::Batch;
 use below::Below;
-use jdb_base::{Kind, SeqNo, ValuePtr};
+use jdb_base::{Kind, Map, SeqNo, ValuePtr};
 use jdb_io::plant::{Plant, planted};
 use jdb_io::{Disk, task};
 use jdb_sst::WriterOptions;
@@ -90,8 +90,7 @@ pub struct Compaction {
     output: Option<Output>,
     created: Vec<PathBuf>,
     added: Vec<TableMeta>,
-    live: BTreeMap<u32, LiveChange>,
-    left_out: BTreeMap<u32, Option<SeqSet>>,
+    changes: Map<u32, Change>,
     progress: Progress,
     /// A step failed or was dropped.
     failed: bool,
@@ -130,6 +129,14 @@ pub struct LiveChange {
     pub len: i64,
     /// How many.
     pub count: i64,
+}
+
+/// How the records of one origin change.
+#[derive(Default, Debug)]
+struct Change {
+    live: LiveChange,
+    /// Of a tracked one: those that went, unless that cannot be said.
+    left_out: Option<Option<SeqSet>>,
 }
 
 /// What a compaction did: one MANIFEST edit.
@@ -194,8 +201,7 @@ impl Compaction {
             output: None,
             created: Vec::new(),
             added: Vec::new(),
-            live: BTreeMap::new(),
-            left_out: BTreeMap::new(),
+            changes: Map::default(),
             progress: Progress::default(),
             failed: false,
         })
@@ -263,15 +269,23 @@ impl Compaction {
         } else {
             removed.extend(self.plan.inputs.iter().chain(&self.plan.below));
         }
-        self.live.retain(|_, change| *change != LiveChange::default());
+        let (mut live, mut left_out) = (BTreeMap::new(), BTreeMap::new());
+        for (origin, change) in self.changes {
+            if change.live != LiveChange::default() {
+                live.insert(origin, change.live);
+            }
+            if let Some(of_origin) = change.left_out {
+                left_out.insert(origin, of_origin);
+            }
+        }
         Ok(Compacted {
             level: self.plan.to,
             plan: self.plan,
             added: self.added,
             removed,
             moved,
-            live: self.live,
-            left_out: self.left_out,
+            live,
+            left_out,
             log_needed: self.start,
             progress: self.progress,
         })
@@ -439,16 +453,16 @@ impl Compaction {
             seq: entry.seq.get(),
         })?;
         let len = (self.options.record_len)(entry.key.len(), ptr.len as usize);
-        let change = self.live.entry(ptr.segment).or_default();
-        change.len += sign * i64::try_from(len).unwrap_or(i64::MAX);
-        change.count += sign;
-        if self.options.tracked.binary_search(&ptr.segment).is_ok() {
-            let left_out = self.left_out.entry(ptr.segment).or_insert_with(SeqSet::none);
-            if sign < 0 {
-                SeqSet::insert_into(left_out, entry.seq);
-            } else {
-                *left_out = None;
-            }
+        let change = self.changes.entry(ptr.segment).or_insert_with(|| {
+            let is_tracked = self.options.tracked.binary_search(&ptr.segment).is_ok();
+            Change { left_out: is_tracked.then(SeqSet::none), ..Change::default() }
+        });
+        change.live.len += sign * i64::try_from(len).unwrap_or(i64::MAX);
+        change.live.count += sign;
+        match &mut change.left_out {
+            Some(left_out) if sign < 0 => SeqSet::insert_into(left_out, entry.seq),
+            Some(left_out) => *left_out = None,
+            None => {}
         }
         Ok(())
     }

@@ -207,6 +207,7 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         sync_due: Event::new(),
         synced: Event::new(),
         active: Cell::new(ActiveMemtable::default()),
+        unflushed_len: Cell::new(u64::MAX),
         closed: RefCell::default(),
         flush_due: Event::new(),
         turn_over_due: Cell::new(false),

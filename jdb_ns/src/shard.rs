@@ -148,6 +148,8 @@ pub(crate) struct Shard {
     pub(crate) synced: Event,
 
     pub(crate) active: Cell<ActiveMemtable>,
+    /// Bytes of log at which it is closed.
+    pub(crate) unflushed_len: Cell<u64>,
     pub(crate) closed: RefCell<VecDeque<ClosedMemtable>>,
     /// A memtable was closed, or the shard stops.
     pub(crate) flush_due: Event,

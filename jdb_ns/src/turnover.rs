@@ -1,9 +1,12 @@
-//! How long segments are, and when the open one is closed before it is full.
+//! How long segments are, when the open one is closed before it is full, and how much of the log may be in no table.
 //!
 //! A segment can be collected when replay starts in a later one. While little is garbage segments are as long as they may be: few files.
 //! Else they are no longer than a part of what is live, so that no more than that is out of the collector's reach; and when the open one
 //! has become longer than that, it is closed: by the next commit, or, when none comes, by a mark that begins the next segment. Then a
 //! record of the MANIFEST alone, without a table, moves the replay position behind the mark.
+//!
+//! What is overwritten is only found once what was written instead is in tables. So while something is garbage, a shard's memtable is
+//! closed when the log that it stands for comes to a part of what is live; before the database's bound, that is.
 
 use crate::error::{Error, Result};
 use crate::manager::SEGMENT_LEN_MIN;
@@ -22,14 +25,23 @@ const LEN_MIN_PART: u64 = 4;
 /// The same of an open segment that nothing is written to: from this length on it is closed.
 const IDLE_LEN_MIN: u64 = 4 << 20;
 const IDLE_LEN_MIN_PART: u64 = 16;
+/// The unflushed log may be as long as this part of the live bytes when something is garbage. Two flushes of overwrites hide a tenth of
+/// them, which makes a compaction due.
+const UNFLUSHED_PART: u64 = 18;
+/// But need not be shorter than this.
+const UNFLUSHED_LEN_MIN: u64 = 16 << 20;
 /// Who asks for a collection has the open segment closed when it is longer than this part of the longest.
 const ASKED_PART: u64 = 64;
 
-/// Lengths in bytes: at which a segment is full now, and from which on the open one is closed when nothing is written.
+/// Lengths in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Lens {
+    /// At which a segment is full now.
     full: u64,
+    /// From which on the open one is closed when nothing is written.
     idle: u64,
+    /// Of the log that may be in no table.
+    unflushed: u64,
 }
 
 fn lens(state: &State, longest: u64, max_garbage: f64) -> Lens {
@@ -42,19 +54,24 @@ fn lens(state: &State, longest: u64, max_garbage: f64) -> Lens {
     let live_len: u64 = state.live.values().sum();
     // Little is garbage: a tenth where three tenths may be, nearly everything where nearly everything may be.
     if len.saturating_sub(live_len) as f64 <= len as f64 * max_garbage * max_garbage {
-        return Lens { full: longest, idle: longest };
+        return Lens { full: longest, idle: longest, unflushed: u64::MAX };
     }
     let at_least = |len: u64, part| {
         (live_len / LIVE_PART).max(len.min(longest / part)).max(SEGMENT_LEN_MIN).min(longest)
     };
-    Lens { full: at_least(LEN_MIN, LEN_MIN_PART), idle: at_least(IDLE_LEN_MIN, IDLE_LEN_MIN_PART) }
+    Lens {
+        full: at_least(LEN_MIN, LEN_MIN_PART),
+        idle: at_least(IDLE_LEN_MIN, IDLE_LEN_MIN_PART),
+        unflushed: (live_len / UNFLUSHED_PART).max(UNFLUSHED_LEN_MIN),
+    }
 }
 
 impl Shard {
-    /// Fits the length of segments to what the MANIFEST says is live.
+    /// Fits the length of segments and of the unflushed log to what the MANIFEST says is live.
     pub(crate) fn fit_segments(&self, state: &State) {
         let lens = lens(state, self.settings.segment_len, self.settings.max_garbage);
         self.log.set_segment_len(lens.full);
+        self.unflushed_len.set(lens.unflushed);
         // What has only begun with a mark is short enough.
         if self.log.open_len() > lens.idle && self.inserted.get() != self.turned_over_at.get() {
             self.want_turn_over();
@@ -129,27 +146,27 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     /// Of a shard with this many MiB in sealed segments, in a pack, in the open segment, and live.
-    fn lens_of(sealed: u64, pack: u64, open: u64, live: u64) -> (u64, u64) {
+    fn lens_of(sealed: u64, pack: u64, open: u64, live: u64) -> (u64, u64, Option<u64>) {
         let mut state = State::default();
         state.segments.insert(1, SegmentEntry { number: 1, len: sealed * MIB, ..SegmentEntry::default() });
         state.packs.insert(2, PackEntry { number: 2, len: pack * MIB, ..PackEntry::default() });
         state.live.insert(1, live * MIB);
         state.replay_from = Position { segment: 3, offset: (open * MIB / 8) as u32 };
-        let Lens { full, idle } = lens(&state, 64 * MIB, 0.3);
-        (full / MIB, idle / MIB)
+        let Lens { full, idle, unflushed } = lens(&state, 64 * MIB, 0.3);
+        (full / MIB, idle / MIB, (unflushed < u64::MAX).then_some(unflushed / MIB))
     }
 
     #[test]
-    fn segments_are_long_while_little_is_garbage_and_then_a_part_of_what_is_live() {
+    fn segments_and_what_is_unflushed_are_long_while_little_is_garbage_and_then_a_part_of_what_is_live() {
         for (files, live, want) in [
-            ((0, 0, 0), 0, (64, 64)),
-            ((100, 0, 16), 110, (64, 64)),
-            ((100, 0, 16), 104, (16, 6)),
-            ((500, 500, 64), 320, (20, 20)),
-            ((5000, 0, 0), 4000, (64, 64)),
-            ((100, 0, 0), 16, (16, 4)),
-            ((0, 0, 16), 0, (16, 4)),
-            ((0, 100, 0), 95, (64, 64)),
+            ((0, 0, 0), 0, (64, 64, None)),
+            ((100, 0, 16), 110, (64, 64, None)),
+            ((100, 0, 16), 104, (16, 6, Some(16))),
+            ((500, 500, 64), 320, (20, 20, Some(17))),
+            ((5000, 0, 0), 4000, (64, 64, Some(222))),
+            ((100, 0, 0), 16, (16, 4, Some(16))),
+            ((0, 0, 16), 0, (16, 4, Some(16))),
+            ((0, 100, 0), 95, (64, 64, None)),
         ] {
             let (sealed, pack, open) = files;
             assert_eq!(lens_of(sealed, pack, open, live), want, "{files:?} MiB, {live} live");

@@ -393,6 +393,9 @@ impl Shard {
         }
         self.active.set(active);
         self.account.grew(more, log_len);
+        if self.active.get().log_len > self.unflushed_len.get() {
+            self.close_memtable();
+        }
     }
 
     fn answer(self: &Rc<Self>, done: Vec<Pending>, appended: &Appended) {

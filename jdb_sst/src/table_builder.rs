@@ -191,6 +191,7 @@ impl TableBuilder {
 
     /// Length of the file if it ended with the entries so far, without index and footer; what the open block will take is
     /// an upper bound.
+    #[inline]
     #[must_use]
     pub fn len_so_far(&self) -> u64 {
         let pending = self.pending.as_ref().map_or(0, |pending| pending.index.len());

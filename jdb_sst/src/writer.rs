@@ -71,6 +71,7 @@ impl SstWriter {
     }
 
     /// About the length of the file if it were finished now, without the upper index and the footer.
+    #[inline]
     #[must_use]
     pub fn len_so_far(&self) -> u64 {
         self.builder.len_so_far()
