@@ -122,6 +122,10 @@ plants! {
     ForgetHomes,
     /// A flush counts the live bytes of its table twice.
     CountLiveTwice,
+    /// What a flush's table points to is not added to what is known to be live.
+    ForgetPointed,
+    /// What a compaction leaves out stays known to be live.
+    KeepLeftOut,
     /// Collected files are removed although a read that began before may still want them.
     RemovePinned,
     /// A segment is written over a file that has another name too.

@@ -14,6 +14,7 @@
 
 use crate::manifest::State;
 use jdb_base::{Map, SeqNo};
+use jdb_io::plant::{Plant, planted};
 use jdb_lsm::SeqSet;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -65,7 +66,10 @@ impl LiveSets {
 
     /// A table came in that points to these records, none above `last_seq`; to `new_origins` none pointed before.
     pub(crate) fn flushed(&mut self, pointed: Map<u32, Change>, new_origins: &[u32], last_seq: SeqNo) {
-        for (origin, change) in pointed {
+        for (origin, mut change) in pointed {
+            if planted(Plant::ForgetPointed) {
+                change = Some(SeqSet::default());
+            }
             if new_origins.contains(&origin) {
                 self.sets.insert(origin, Arc::default());
             }
@@ -81,6 +85,9 @@ impl LiveSets {
 
     /// Tables do not point to these records any more.
     pub(crate) fn left_out(&mut self, left_out: &BTreeMap<u32, Change>) {
+        if planted(Plant::KeepLeftOut) {
+            return;
+        }
         for (origin, change) in left_out {
             match (self.sets.get_mut(origin), change) {
                 (Some(set), Some(change)) => Arc::make_mut(set).remove_all(change),

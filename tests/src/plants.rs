@@ -93,6 +93,8 @@ const HUNTS: &[Hunt] = &[
     hunt(Plant::VictimAtReplay, &[CUTS, ORDER]),
     hunt(Plant::ForgetHomes, &[CUTS]),
     hunt(Plant::CountLiveTwice, &[CUTS, ORDER]),
+    hunt(Plant::ForgetPointed, &[ORDER, CUTS]),
+    hunt(Plant::KeepLeftOut, &[ORDER, CUTS]),
     hunt(Plant::RemovePinned, &[ORDER]),
     hunt(Plant::TurnOverUnflushed, &[CUTS]),
     hunt(Plant::RecycledNameUnsynced, &[CUTS, ORDER]),

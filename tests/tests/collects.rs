@@ -243,6 +243,50 @@ fn a_collection_that_finds_less_than_is_counted_leaves_its_files_and_the_others_
 }
 
 #[test]
+fn records_that_are_taken_for_dead_keep_their_files() {
+    on_sim(0, |_, options| async move {
+        let db = jdb::open(patient(options)).await.unwrap();
+        put(&db, 0..100, 0).await;
+        plant(&[Plant::ForgetPointed]);
+        db.flush().await.unwrap();
+        plant(&[]);
+        let report = db.verify(|_| ()).await.unwrap();
+        let said: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
+        assert!(said.iter().all(|said| said.contains("known to be")) && !said.is_empty(), "{said:?}");
+        put(&db, (0..100u64).filter(|key| !key.is_multiple_of(4)), 1).await;
+        let error = db.collect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains("live bytes of a segment"), "{error}");
+        let round = |key: u64| u64::from(!key.is_multiple_of(4));
+        assert_eq!(rows(&db).await, (0..100).map(|key| (key, round(key))).collect());
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn what_was_there_when_the_database_was_opened_is_collected_with_what_came_since() {
+    on_sim(0, |_, options| async move {
+        let mut wanted = BTreeMap::new();
+        for life in 1..=3 {
+            let db = jdb::open(patient(options.clone())).await.unwrap();
+            for round in [10 * life, 10 * life + 1] {
+                let keys = || (0..400u64).filter(move |key| !(key + round).is_multiple_of(3));
+                put(&db, keys(), round).await;
+                wanted.extend(keys().map(|key| (key, round)));
+                // Packs of before are merged with segments of now.
+                db.collect().await.unwrap();
+                let report = db.verify(|_| ()).await.unwrap();
+                assert!(report.damage.is_empty(), "{:?}", report.damage);
+                assert_eq!(rows(&db).await, wanted);
+                let stats = db.stats();
+                assert!(stats.shards[0].packs > 0 && db.stats().log_len() < 400 << 10, "{stats:?}");
+            }
+            db.close().await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn salvage_without_a_manifest_reads_the_log_behind_a_segment_that_was_collected() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
