@@ -25,10 +25,8 @@ const LEN_MIN_PART: u64 = 4;
 /// The same of an open segment that nothing is written to: from this length on it is closed.
 const IDLE_LEN_MIN: u64 = 4 << 20;
 const IDLE_LEN_MIN_PART: u64 = 16;
-/// The unflushed log may be as long as this part of the live bytes when something is garbage. Two flushes of overwrites hide a tenth of
-/// them, which makes a compaction due.
-const UNFLUSHED_PART: u64 = 18;
-/// But need not be shorter than this.
+/// The unflushed log may be as long when something is garbage, but need not be shorter than this. (Two flushes of overwrites hide more
+/// than a tenth of the live bytes, which makes a compaction due.)
 const UNFLUSHED_LEN_MIN: u64 = 16 << 20;
 /// Who asks for a collection has the open segment closed when it is longer than this part of the longest.
 const ASKED_PART: u64 = 64;
@@ -62,7 +60,7 @@ fn lens(state: &State, longest: u64, max_garbage: f64) -> Lens {
     Lens {
         full: at_least(LEN_MIN, LEN_MIN_PART),
         idle: at_least(IDLE_LEN_MIN, IDLE_LEN_MIN_PART),
-        unflushed: (live_len / UNFLUSHED_PART).max(UNFLUSHED_LEN_MIN),
+        unflushed: (live_len / LIVE_PART).max(UNFLUSHED_LEN_MIN),
     }
 }
 
@@ -162,8 +160,8 @@ mod tests {
             ((0, 0, 0), 0, (64, 64, None)),
             ((100, 0, 16), 110, (64, 64, None)),
             ((100, 0, 16), 104, (16, 6, Some(16))),
-            ((500, 500, 64), 320, (20, 20, Some(17))),
-            ((5000, 0, 0), 4000, (64, 64, Some(222))),
+            ((500, 500, 64), 320, (20, 20, Some(20))),
+            ((5000, 0, 0), 4000, (64, 64, Some(250))),
             ((100, 0, 0), 16, (16, 4, Some(16))),
             ((0, 0, 16), 0, (16, 4, Some(16))),
             ((0, 100, 0), 95, (64, 64, None)),
