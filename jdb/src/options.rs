@@ -88,7 +88,8 @@ pub struct Tuning {
     /// Bytes that all memtables may hold together, those that wait for their flush included; default half of
     /// [`Options::memory`].
     pub memtable_len: Option<usize>,
-    /// Bytes of log that may be in no table yet; default 128 MiB.
+    /// Bytes of log that may be in no table yet; default 128 MiB. A shard that holds garbage is flushed at a 16th of its live bytes, but
+    /// not below 16 MiB, when that comes first.
     pub unflushed_len: Option<u64>,
     /// Length of a data block, default 4096.
     pub block_len: Option<usize>,

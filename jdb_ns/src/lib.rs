@@ -8,7 +8,8 @@
 //! | `job` | work that a second thread can do: how it is waited for and told to end |
 //! | `packing` | the work of a collection as a job, which a second thread can do |
 //! | `pack`, `victims`, `survivors`, `records`, `merge` | where the values of collected segments are; which files are collected; which of their records are live, kept sorted in pieces; these and the rows of older packs in one order |
-//! | `turnover` | how long segments are, and when the open one is closed early |
+//! | `live_sets` | which records of the log are live, without asking the index |
+//! | `turnover` | how long segments are, when the open one is closed early, how much of the log may be in no table |
 //! | `settle` | waiting for what works in the background |
 //! | `keeper`, `points`, `retire` | what a compaction may let go: read points, drops that nobody needs any more |
 //! | [`backup`], [`verify`], [`salvage`] | a second database of the same files; everything checked; what is sound copied out |
