@@ -75,12 +75,23 @@ impl SeqSet {
         true
     }
 
-    /// Takes all of `other` away.
+    /// Takes all of `other` away, and what memory is not needed any more at the ends.
     pub fn remove_all(&mut self, other: &Self) {
         for (word, bits) in other.occupied() {
             if let Some(mine) = self.index(word).and_then(|at| self.words.get_mut(at)) {
                 *mine &= !bits;
             }
+        }
+        let is_empty = |bits: &u64| *bits == 0;
+        let end = self.words.iter().rposition(|bits| !is_empty(bits)).map_or(0, |last| last + 1);
+        self.words.truncate(end);
+        let start = self.words.iter().take_while(|bits| is_empty(bits)).count();
+        if start > 0 {
+            self.words.drain(..start);
+            self.first += start as u64;
+        }
+        if self.words.len() <= self.words.capacity() / 2 {
+            self.words.shrink_to_fit();
         }
     }
 
@@ -123,8 +134,10 @@ impl SeqSet {
         let (first, end) = (self.first.min(word), (self.first + self.words.len() as u64).max(word + 1));
         let len = usize::try_from(end - first).ok().filter(|&len| len <= WORDS_MAX)?;
         let before = (self.first - first) as usize;
-        self.words.splice(..0, std::iter::repeat_n(0, before));
-        self.first = first;
+        if before > 0 {
+            self.words.splice(..0, std::iter::repeat_n(0, before));
+            self.first = first;
+        }
         self.words.resize(len, 0);
         self.index(word)
     }
@@ -203,6 +216,8 @@ mod tests {
             } else {
                 set.remove_all(&other);
                 model.retain(|seq| !of_other.contains(seq));
+                let span = model.first().zip(model.last()).map_or(0, |(low, high)| high / 64 - low / 64 + 1);
+                assert_eq!(set.words.len() as u64, span);
             }
             same(&set, &model);
         }

@@ -10,7 +10,8 @@
 //!
 //! On top come what callers have handed over and not yet got an answer for, what they hold of values read, and about 300
 //! bytes for each table, segment and pack that exists; and for each collection under way, two at most, about 12 MiB: the records that it
-//! asks the index about, and the keys of those that are live.
+//! asks the index about, and the keys of those that are live, and a copy of what it was told of live records where that changes meanwhile; for each compaction as much as
+//! half of what is known of live records: those that it leaves out.
 
 use jdb_io::BlockCache;
 use std::rc::Rc;

@@ -11,7 +11,8 @@
 //! Invariants
 //! - A victim lies below the segment of the replay position: all that its records may be wanted for is in durable tables, which
 //!   are asked (`survivors`), never memtables.
-//! - The record is only written when the survivors of each origin come to at least the live bytes that the MANIFEST counts.
+//! - The record is only written when the survivors of each origin come to exactly the live bytes that the MANIFEST counted when the
+//!   victims were chosen, which is the step in which the Version was pinned.
 //! - A file that holds a live record which cannot be read is not collected.
 
 use crate::error::{Error, Result};
@@ -195,6 +196,7 @@ impl Shard {
         let (max_garbage, tight) = (self.settings.max_garbage, self.collection.tight.get());
         let due = || files.choose(Limits { max_garbage: max_garbage * AIM, below: u32::MAX, tight });
         let victims = self.asked_victims(&files, tight, due).or_else(due);
+        let victims = victims.map(|victims| victims.counted(&manifest.state));
         let moves = victims.as_ref().is_some_and(|victims| victims.live_len > 0);
         let pressure = if moves || !self.compaction_idle.get() {
             self.garbage_pressure(&manifest.state, &files)
@@ -389,15 +391,18 @@ impl Shard {
         Ok(())
     }
 
-    /// What was live when the collection began is live or dead now: the survivors must hold all that the MANIFEST counts.
+    /// The survivors must hold what the MANIFEST counted when the victims were chosen, to the byte; and all that it counts now, for what
+    /// was live then is live or dead since.
     fn check_survivors(&self, state: &State, victims: &Victims, live: &BTreeMap<u32, u64>) -> Result<()> {
         if planted(Plant::TrustNewest) {
             return Ok(());
         }
         let mut checked = Ok(());
         for origin in victims.origins(state) {
-            let (expected, found) = (state.live_len(origin), live.get(&origin).copied().unwrap_or(0));
-            if found < expected {
+            let found = live.get(&origin).copied().unwrap_or(0);
+            let (then, now) = (victims.live.get(&origin).copied().unwrap_or(0), state.live_len(origin));
+            let expected = now.max(then);
+            if found != expected {
                 let path = FileName::Segment(origin).path(&self.dir);
                 let what = "live bytes of a segment that is collected";
                 let error = Error::Corrupt { path, what, offset: 0, expected, found };

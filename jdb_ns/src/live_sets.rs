@@ -8,8 +8,9 @@
 //! - A set is changed where the Version is, without an await between both: taken together they agree.
 //! - An origin is only taken in when no table points to it, and once it is forgotten only then again.
 //! - A record above `unknown_through` that tables point to is in a set.
+//! - A sequence is given out once, and a segment's number too: a record of an origin is named by its sequence alone.
 //! - The MANIFEST's live bytes of an origin are those of the records in its set. A collection compares them, as always.
-//! - All shards together take no more memory than allowed, from one look to the next: a shard that has more than its share forgets its oldest
+//! - The sets of all shards together take no more memory than allowed, from one look to the next: a shard that has more than its share forgets its oldest
 //!   origins then, for what is old and still live changes least.
 
 use crate::manifest::State;

@@ -10,7 +10,7 @@ use crate::live_sets::{Fate, Origins};
 use crate::pack::Pack;
 use crate::packing::{Clock, Site};
 use crate::records::{InOrder, Record, Records};
-use crate::survivors::Index;
+use crate::survivors::{DOUBTED_EVERY, Index};
 use bytes::Bytes;
 use jdb_base::key::entry_order;
 use jdb_base::{SeqNo, ValuePtr};
@@ -74,6 +74,8 @@ struct Source<'a> {
     pack: Rc<Pack>,
     /// What is known of what is in it.
     known: Origins<'a>,
+    /// Rows that were known to be dead.
+    dead: u32,
     cursor: Cursor,
 }
 
@@ -103,7 +105,7 @@ impl<'a> Merge<'a> {
             let mut cursor = pack.reader_uncached().await.map_err(left_out)?.cursor();
             cursor.seek_first().await.map_err(|error| left_out(error.into()))?;
             let known = site.known.origins(&pack.entry().origins);
-            merge.packs.push(Source { number, pack, known, cursor });
+            merge.packs.push(Source { number, pack, known, dead: 0, cursor });
         }
         Ok(merge)
     }
@@ -166,7 +168,14 @@ impl Source<'_> {
         let left_out = |error: Error| site.leave_out_if_damaged(self.number, error);
         let mut row = None;
         if let Some(entry) = self.cursor.entry() {
-            let origin_and_len = match self.known.fate(entry.seq) {
+            let mut fate = self.known.fate(entry.seq);
+            if fate == Fate::Dead {
+                self.dead = self.dead.wrapping_add(1);
+                if self.dead.is_multiple_of(DOUBTED_EVERY) {
+                    fate = Fate::Unknown;
+                }
+            }
+            let origin_and_len = match fate {
                 Fate::Dead => None,
                 Fate::Live(origin) => Some((origin, entry.value.len() as u32)),
                 // An origin has one home: what the index holds of this key and sequence is in this pack or nowhere.

@@ -240,11 +240,12 @@ pub(crate) async fn open_shard(place: Place, settings: Settings) -> Result<Rc<Sh
         task_over: Event::new(),
         counts: Cell::default(),
     });
-    shard.note_live(&state);
     account.add_shard(Rc::downgrade(&shard));
     if recovered.replayed_len > 0 {
+        // Before garbage counts: opening is no reason for a flush.
         shard.grew(account::memory_len(&memtable), recovered.replayed_len);
     }
+    shard.note_live(&state);
     Ok(shard)
 }
 

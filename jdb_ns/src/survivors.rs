@@ -1,6 +1,9 @@
 //! Which records of segments that are collected are live: what is known of a segment says it, or the index is asked about each of its
 //! records, in the order of their keys.
 //!
+//! One of many records that are known to be dead is asked about too. Should the index hold it, it is one survivor more than the MANIFEST
+//! counts, and its segment stays.
+//!
 //! A record is live when the durable tables of one pinned Version hold exactly its key, sequence and pointer. Entries only leave
 //! the index, so that what is live later was live then.
 
@@ -14,6 +17,8 @@ use jdb_val::RecordKind;
 
 /// Bytes of records that are asked about together, so that a block of the index is read once for many.
 const ASKED_LEN: usize = 8 << 20;
+/// One of so many records that are known to be dead is asked about all the same: what should not happen is to be seen.
+pub(crate) const DOUBTED_EVERY: u32 = 64;
 
 /// A search for live records, as of one Version.
 pub(crate) struct Search<'a> {
@@ -21,6 +26,8 @@ pub(crate) struct Search<'a> {
     /// Not asked about yet.
     asked: Records,
     survivors: Records,
+    /// Records that were known to be dead.
+    dead: u32,
 }
 
 /// The durable index, asked for one record after the other.
@@ -29,7 +36,7 @@ pub(crate) struct Index<'a>(Sweep<'a>);
 impl<'a> Search<'a> {
     /// In the tables of `site`: what the records of segments that the MANIFEST names as sealed are wanted for is published there.
     pub(crate) fn new(site: &'a Site) -> Self {
-        Self { site, asked: Records::default(), survivors: Records::default() }
+        Self { site, asked: Records::default(), survivors: Records::default(), dead: 0 }
     }
 
     /// Looks through a segment. Ends early when the job is to end, as all of it.
@@ -48,7 +55,12 @@ impl<'a> Search<'a> {
                 let found = Record { key: record.key, seq: record.seq, ptr };
                 match known {
                     Some(live) if live.contains(record.seq) => self.survivors.push(found),
-                    Some(_) => {}
+                    Some(_) => {
+                        self.dead = self.dead.wrapping_add(1);
+                        if self.dead.is_multiple_of(DOUBTED_EVERY) {
+                            self.asked.push(found);
+                        }
+                    }
                     None => self.asked.push(found),
                 }
                 if clock.tick(record.key.len()).await {

@@ -6,7 +6,7 @@
 //! record of the MANIFEST alone, without a table, moves the replay position behind the mark.
 //!
 //! What is overwritten is only found once what was written instead is in tables. So while something is garbage, a shard's memtable is
-//! closed when the log that it stands for comes to a part of what is live; before the database's bound, that is.
+//! closed when the log that it stands for comes to a part of what is live, tables included; before the database's bound, that is.
 
 use crate::error::{Error, Result};
 use crate::manager::SEGMENT_LEN_MIN;
@@ -50,6 +50,8 @@ fn lens(state: &State, longest: u64, max_garbage: f64) -> Lens {
     let packs: u64 = state.packs.values().map(|pack| pack.len).sum();
     let len = segments + packs + LogPos::new(0, open).byte_offset();
     let live_len: u64 = state.live.values().sum();
+    // Values that stay in the index are in tables.
+    let tables: u64 = state.tables.values().map(|table| table.len).sum();
     // Little is garbage: a tenth where three tenths may be, nearly everything where nearly everything may be.
     if len.saturating_sub(live_len) as f64 <= len as f64 * max_garbage * max_garbage {
         return Lens { full: longest, idle: longest, unflushed: u64::MAX };
@@ -60,7 +62,7 @@ fn lens(state: &State, longest: u64, max_garbage: f64) -> Lens {
     Lens {
         full: at_least(LEN_MIN, LEN_MIN_PART),
         idle: at_least(IDLE_LEN_MIN, IDLE_LEN_MIN_PART),
-        unflushed: (live_len / LIVE_PART).max(UNFLUSHED_LEN_MIN),
+        unflushed: ((live_len + tables) / LIVE_PART).max(UNFLUSHED_LEN_MIN),
     }
 }
 

@@ -10,7 +10,7 @@
 use crate::manifest::State;
 use jdb_val::LogPos;
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod gather;
 
@@ -33,9 +33,18 @@ pub(crate) struct Victims {
     pub(crate) len: u64,
     /// Of these, bytes of live records, by the MANIFEST.
     pub(crate) live_len: u64,
+    /// The same by origin, as of the choice; none where nothing is live.
+    pub(crate) live: BTreeMap<u32, u64>,
 }
 
 impl Victims {
+    /// With what the MANIFEST counts of each origin.
+    pub(crate) fn counted(self, state: &State) -> Self {
+        let live = self.origins(state).into_iter().map(|origin| (origin, state.live_len(origin)));
+        let live = live.filter(|(_, len)| *len > 0).collect();
+        Self { live, ..self }
+    }
+
     fn of(files: &[&File]) -> Self {
         let numbers = |is_pack| {
             let files = files.iter().filter(|file| file.is_pack == is_pack);
@@ -48,6 +57,7 @@ impl Victims {
             packs: numbers(true),
             len: files.iter().map(|file| file.len).sum(),
             live_len: files.iter().map(|file| file.live_len).sum(),
+            live: BTreeMap::new(),
         }
     }
 

@@ -393,7 +393,9 @@ impl Shard {
         }
         self.active.set(active);
         self.account.grew(more, log_len);
-        if self.active.get().log_len > self.unflushed_len.get() {
+        // More than one that waits would help nobody.
+        let flushes = self.closed.borrow().is_empty() && self.flush_error.borrow().is_none();
+        if flushes && self.active.get().log_len > self.unflushed_len.get() {
             self.close_memtable();
         }
     }
