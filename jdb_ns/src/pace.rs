@@ -71,7 +71,7 @@ pub(crate) fn share(count: usize, trigger: usize) -> f64 {
 const GARBAGE_SLOW_AT: f64 = 0.9;
 const GARBAGE_STOP_AT: f64 = 1.2;
 /// Files that come to less need no pressure.
-const GARBAGE_LEN_MIN: u64 = 64 << 20;
+const GARBAGE_LEN_MIN: u64 = 32 << 20;
 
 /// The pressure of files that hold more garbage than `max_garbage` of their bytes, while a collection is due.
 pub(crate) fn garbage_pressure(balance: Balance, max_garbage: f64) -> Pressure {
@@ -132,12 +132,12 @@ mod tests {
         let mib = 1u64 << 20;
         for (len, live_len, want) in [
             (1300, 1000, Pressure::None),
-            (1343, 1000, Pressure::None),
-            (1350, 1000, Pressure::Slow(1 << 20)),
-            (1780, 1000, Pressure::Slow(1 << 13)),
-            (1800, 1000, Pressure::Stop),
-            (70, 0, Pressure::Slow(1 << 15)),
-            (57, 0, Pressure::None),
+            (1314, 1000, Pressure::None),
+            (1320, 1000, Pressure::Slow(1 << 20)),
+            (1740, 1000, Pressure::Slow(1 << 13)),
+            (1760, 1000, Pressure::Stop),
+            (35, 0, Pressure::Slow(1 << 15)),
+            (28, 0, Pressure::None),
         ] {
             let balance = Balance { len: len * mib, live_len: live_len * mib, garbage: 0 };
             assert_eq!(garbage_pressure(balance, 0.3), want, "{len} MiB for {live_len}");
