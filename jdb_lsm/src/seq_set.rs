@@ -14,7 +14,7 @@ const WORD_BITS: u64 = u64::BITS as u64;
 /// Sequences, one bit each; at most 256 Ki from the first to the last, 32 KiB.
 ///
 /// Invariants
-/// - Never more than [`WORDS_MAX`] words.
+/// - Never more than `WORDS_MAX` words.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct SeqSet {
     /// The word that the first of `words` is: the sequences from 64 times this number on.
