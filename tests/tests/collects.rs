@@ -264,6 +264,42 @@ fn records_that_are_taken_for_dead_keep_their_files() {
 }
 
 #[test]
+fn of_many_records_that_are_taken_for_dead_one_is_looked_up() {
+    on_sim(0, |_, options| async move {
+        let mut options = patient(options);
+        options.tuning.segment_len = Some(1 << 20);
+        let db = jdb::open(options).await.unwrap();
+        put(&db, 0..100, 0).await;
+        plant(&[Plant::ForgetPointed]);
+        db.flush().await.unwrap();
+        plant(&[]);
+        // The 64th of the segment is live.
+        put(&db, (0..100u64).filter(|key| key % 4 != 3), 1).await;
+        let error = db.collect().await.unwrap_err().to_string();
+        assert!(error.contains("live bytes of a segment") && !error.contains("found 0x0"), "{error}");
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
+fn records_that_are_taken_for_live_keep_their_files() {
+    on_sim(0, |_, options| async move {
+        let db = jdb::open(patient(options)).await.unwrap();
+        put(&db, 0..100, 0).await;
+        db.flush().await.unwrap();
+        put(&db, (0..100u64).filter(|key| !key.is_multiple_of(4)), 1).await;
+        plant(&[Plant::KeepLeftOut]);
+        let error = db.collect().await.unwrap_err();
+        plant(&[]);
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains("live bytes of a segment"), "{error}");
+        let round = |key: u64| u64::from(!key.is_multiple_of(4));
+        assert_eq!(rows(&db).await, (0..100).map(|key| (key, round(key))).collect());
+        db.close().await.unwrap();
+    });
+}
+
+#[test]
 fn what_was_there_when_the_database_was_opened_is_collected_with_what_came_since() {
     on_sim(0, |_, options| async move {
         let mut wanted = BTreeMap::new();
