@@ -5,6 +5,8 @@
     reason = "a test harness: its own broken logic shall stop it"
 )]
 
+#[path = "collects/known.rs"]
+mod known;
 #[path = "collects/open_segment.rs"]
 mod open_segment;
 #[path = "collects/recycled.rs"]
@@ -238,65 +240,6 @@ fn a_collection_that_finds_less_than_is_counted_leaves_its_files_and_the_others_
         assert!(stats.shards[0].packs > 0, "what was counted rightly goes on: {stats:?}");
         assert!(db.settle().await.is_ok());
         assert_eq!(rows(&db).await, (0..300).map(|key| (key, round(key))).collect());
-        db.close().await.unwrap();
-    });
-}
-
-#[test]
-fn records_that_are_taken_for_dead_keep_their_files() {
-    on_sim(0, |_, options| async move {
-        let db = jdb::open(patient(options)).await.unwrap();
-        put(&db, 0..100, 0).await;
-        plant(&[Plant::ForgetPointed]);
-        db.flush().await.unwrap();
-        plant(&[]);
-        let report = db.verify(|_| ()).await.unwrap();
-        let said: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
-        assert!(said.iter().all(|said| said.contains("known to be")) && !said.is_empty(), "{said:?}");
-        put(&db, (0..100u64).filter(|key| !key.is_multiple_of(4)), 1).await;
-        let error = db.collect().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-        assert!(error.to_string().contains("live bytes of a segment"), "{error}");
-        let round = |key: u64| u64::from(!key.is_multiple_of(4));
-        assert_eq!(rows(&db).await, (0..100).map(|key| (key, round(key))).collect());
-        db.close().await.unwrap();
-    });
-}
-
-#[test]
-fn of_many_records_that_are_taken_for_dead_one_is_looked_up() {
-    on_sim(0, |_, options| async move {
-        let mut options = patient(options);
-        options.tuning.segment_len = Some(1 << 20);
-        let db = jdb::open(options).await.unwrap();
-        put(&db, 0..100, 0).await;
-        plant(&[Plant::ForgetPointed]);
-        db.flush().await.unwrap();
-        plant(&[]);
-        // The 64th of the segment is live.
-        for key in (0..100u64).filter(|key| key % 4 != 3) {
-            db.ns(key % 3).delete(key.to_be_bytes()).await.unwrap();
-        }
-        let error = db.collect().await.unwrap_err().to_string();
-        assert!(error.contains("live bytes of a segment") && !error.contains("found 0x0"), "{error}");
-        db.close().await.unwrap();
-    });
-}
-
-#[test]
-fn records_that_are_taken_for_live_keep_their_files() {
-    on_sim(0, |_, options| async move {
-        let db = jdb::open(patient(options)).await.unwrap();
-        put(&db, 0..100, 0).await;
-        db.flush().await.unwrap();
-        put(&db, (0..100u64).filter(|key| !key.is_multiple_of(4)), 1).await;
-        plant(&[Plant::KeepLeftOut]);
-        let error = db.collect().await.unwrap_err();
-        plant(&[]);
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-        assert!(error.to_string().contains("live bytes of a segment"), "{error}");
-        let round = |key: u64| u64::from(!key.is_multiple_of(4));
-        assert_eq!(rows(&db).await, (0..100).map(|key| (key, round(key))).collect());
         db.close().await.unwrap();
     });
 }

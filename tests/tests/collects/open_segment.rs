@@ -71,3 +71,27 @@ fn who_asks_in_another_life_has_the_last_segment_collected() {
         }
     });
 }
+
+#[test]
+fn what_is_overwritten_is_flushed_sooner_than_what_is_new() {
+    on_sim(0, |_, options| async move {
+        let mut options = Options { memory: 512 << 20, ..options };
+        options.tuning.segment_len = None;
+        let db = jdb::open(options).await.unwrap();
+        let write = async |round: u8| {
+            for key in 0..320u64 {
+                db.ns(1u64).put(key.to_be_bytes(), vec![round; 64 << 10]).await.unwrap();
+            }
+        };
+        let unflushed = || db.stats().shards[0].unflushed_len;
+        write(0).await;
+        assert!(unflushed() > 20 << 20, "{}", unflushed());
+        db.flush().await.unwrap();
+        write(1).await;
+        db.compact().await.unwrap();
+        write(2).await;
+        db.settle().await.unwrap();
+        assert!(unflushed() < 16 << 20, "{}", unflushed());
+        db.close().await.unwrap();
+    });
+}
